@@ -113,7 +113,7 @@ func (r *runner) packageEnd(e event, title string, failed int, out *strings.Buil
 		line = fmt.Sprintf("?   \t%s\t[no test files]", e.Package)
 	case "fail":
 		line = fmt.Sprintf("FAIL\t%s\t%.3fs", e.Package, e.Elapsed)
-		fmt.Fprint(r.out, text(out))
+		fmt.Fprint(r.out, withoutVerdict(text(out)))
 		if failed == 0 { // it did not build, panicked, or ran out of time
 			r.fail(fmt.Sprintf("%s [%s]", e.Package, title))
 		}
@@ -122,6 +122,18 @@ func (r *runner) packageEnd(e event, title string, failed int, out *strings.Buil
 	if e.Action != "skip" {
 		r.packages = append(r.packages, line)
 	}
+}
+
+// withoutVerdict leaves out go test's own closing lines, which packageEnd says
+// in its words.
+func withoutVerdict(s string) string {
+	var b strings.Builder
+	for _, line := range strings.SplitAfter(s, "\n") {
+		if line != "FAIL\n" && line != "PASS\n" && !strings.HasPrefix(line, "FAIL\t") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 func text(b *strings.Builder) string {
