@@ -129,12 +129,13 @@ func (m *Mailbox) Finish() {
 	signal(m.idle)
 }
 
-// WaitIdle returns when nothing waits and nothing is being sent, or when nobody
-// is there to send to: then the camera must not wait either.
-func (m *Mailbox) WaitIdle(ctx context.Context) error {
+// WaitIdle returns when nothing waits and nothing is being sent. While nobody is
+// there to send to, it returns at once, so that a camera runs on; unless patient,
+// which is for sources whose frames do not grow old.
+func (m *Mailbox) WaitIdle(ctx context.Context, patient bool) error {
 	for {
 		m.mu.Lock()
-		ok := !m.online || m.next == nil && !m.busy
+		ok := !m.online && !patient || m.online && m.next == nil && !m.busy
 		m.mu.Unlock()
 		if ok {
 			return ctx.Err()
