@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,10 +44,41 @@ type Feed struct {
 	nextID   uint32
 	waiting  map[uint32]chan wire.StateText
 	control  func(context.Context, wire.Settings) wire.StateText // of a local camera
+
+	recordMu sync.Mutex // apart from mu: records are closed while the meter is locked
+	records  []*measure.Record
 }
 
-func newFeed(name string, m *measure.Meter, log *measure.FrameLog) *Feed {
-	return &Feed{name: name, Meter: m, frameLog: log, clock: new(clocksync.Estimator), waiting: make(map[uint32]chan wire.StateText), since: time.Now()}
+// keptRecords is how many records a feed remembers: an hour of the origin's.
+const keptRecords = 360
+
+func (f *Feed) keep(r *measure.Record) {
+	f.recordMu.Lock()
+	defer f.recordMu.Unlock()
+	if len(f.records) == keptRecords {
+		f.records = append(f.records[:0], f.records[1:]...)
+	}
+	f.records = append(f.records, r)
+}
+
+// Records lists the newest records, oldest first. They must not be changed.
+func (f *Feed) Records() []*measure.Record {
+	f.recordMu.Lock()
+	defer f.recordMu.Unlock()
+	return slices.Clone(f.records)
+}
+
+// newFeed makes a feed with its meter and lists it; the caller holds r.mu.
+func (r *Receiver) newFeed(name string) *Feed {
+	f := &Feed{name: name, frameLog: r.cfg.FrameLog, clock: new(clocksync.Estimator), waiting: make(map[uint32]chan wire.StateText), since: time.Now()}
+	f.Meter = measure.NewMeter(measure.Config{Camera: name, RecordLength: r.cfg.RecordLength, Records: r.cfg.Records, Closed: func(rec *measure.Record) {
+		f.keep(rec)
+		if r.cfg.Recorded != nil {
+			r.cfg.Recorded(rec)
+		}
+	}})
+	r.feeds = append(r.feeds, f)
+	return f
 }
 
 // Name is the camera's name: made of letters, digits, dots, dashes and

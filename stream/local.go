@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"framepipe/frame"
-	"framepipe/measure"
 	"framepipe/wire"
 )
 
@@ -36,10 +35,8 @@ func (r *Receiver) Local(name string) (*Local, *Feed, error) {
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
 		return nil, nil, errTooMany
 	}
-	m := measure.NewMeter(measure.Config{Camera: name, RecordLength: r.cfg.RecordLength, Records: r.cfg.Records, Closed: r.cfg.Recorded})
-	f := newFeed(name, m, r.cfg.FrameLog)
+	f := r.newFeed(name)
 	f.local = true
-	r.feeds = append(r.feeds, f)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}

@@ -189,10 +189,8 @@ func (r *Receiver) open(c *feedConn, name string, session uint64) (*Feed, error)
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
 		return nil, fmt.Errorf("%w: %d are known, --max-cameras allows no more", errTooMany, len(r.feeds))
 	}
-	m := measure.NewMeter(measure.Config{Camera: name, RecordLength: r.cfg.RecordLength, Records: r.cfg.Records, Closed: r.cfg.Recorded})
-	f := newFeed(name, m, r.cfg.FrameLog)
+	f := r.newFeed(name)
 	f.take(c, session)
-	r.feeds = append(r.feeds, f)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}
