@@ -1,0 +1,6 @@
+//go:build linux
+
+// placeholder
+package main
+
+func main() {}
