@@ -37,7 +37,9 @@ func (r *runner) checks() {
 	r.title("static checks")
 	r.step("go vet", nil, "go", "vet", "./...")
 	if isDir("test/vm") {
-		r.step("go vet -tags vm", nil, "go", "vet", "-tags", "vm", "./test/vm/...")
+		for _, tag := range []string{"vm", "vmpi", "vmguest"} {
+			r.step("go vet -tags "+tag+" ./test/vm/...", nil, "go", "vet", "-tags", tag, "./test/vm/...")
+		}
 	}
 	for _, env := range otherPlatforms {
 		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0"), "go", "vet", "./...")
@@ -150,7 +152,7 @@ func (r *runner) vmTests() {
 	if !isDir("test/vm") {
 		return
 	}
-	r.goTest("virtual machine with real camera drivers", nil, "-tags", "vm", "-timeout", "15m", "./test/vm/...")
+	r.goTest("virtual machine with real camera drivers", nil, "-tags", "vm", "-timeout", "15m", "./test/vm")
 }
 
 // fuzz gives every fuzz target its time. Each starts from the inputs kept in
