@@ -60,6 +60,9 @@ type Config struct {
 	// Patient: the source's frames do not grow old, so wait for the sink even
 	// while it has nobody to send to.
 	Patient bool
+	// Ready, if not nil, is called once, when the camera is open and before its
+	// first frame is taken: a file's beginning must not be lost.
+	Ready func(context.Context) error
 	// Changed is told that State is different now. It must not block.
 	Changed func()
 
@@ -68,12 +71,13 @@ type Config struct {
 
 // Runner runs one camera. See New.
 type Runner struct {
-	cfg   Config
-	apply chan *change
+	cfg    Config
+	apply  chan *change
+	opened chan struct{} // closed when the camera was first opened
 
-	mu       sync.Mutex
+	mu        sync.Mutex
 	interrupt context.CancelFunc // guarded by mu; ends a Next that waits
-	state    State              // guarded by mu
+	state     State              // guarded by mu
 
 	// Owned by the goroutine of Run.
 	cam   capture.Camera
@@ -81,6 +85,7 @@ type Runner struct {
 	base  frame.Counts // of cameras that were closed, and of what was lost here
 	warm  frame.Counts // of the open camera, as of the end of its warm-up
 	last  frame.Counts // of the open camera, as of its newest frame
+	fresh bool         // no frame of the open camera was put yet
 	noted time.Time    // when a conversion failure was last logged
 }
 
@@ -104,7 +109,7 @@ func New(cfg Config) *Runner {
 	}
 	cfg.Capture.Quality = cmp.Or(cfg.Capture.Quality, capture.DefaultQuality)
 	cfg.Capture.Format = cmp.Or(cfg.Capture.Format, frame.JPEG)
-	return &Runner{cfg: cfg, apply: make(chan *change, maxChanges), interrupt: func() {}}
+	return &Runner{cfg: cfg, apply: make(chan *change, maxChanges), opened: make(chan struct{}), interrupt: func() {}}
 }
 
 // State returns a snapshot.
@@ -114,13 +119,26 @@ func (r *Runner) State() State {
 	return r.state
 }
 
+// Opened is closed when Run has opened the camera for the first time and let it
+// warm up.
+func (r *Runner) Opened() <-chan struct{} { return r.opened }
+
 // Run captures until ctx ends (nil), the source ends (nil), or the camera fails
 // for good. The first opening must succeed; after that a camera that is gone is
 // waited for.
 func (r *Runner) Run(ctx context.Context, sink Sink) error {
 	defer func() { sink.Account(r.close()) }()
 	if err := r.open(ctx, r.cfg.Capture); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
+	}
+	close(r.opened)
+	if r.cfg.Ready != nil {
+		if err := r.cfg.Ready(ctx); err != nil {
+			return nil // ctx ended
+		}
 	}
 	for {
 		err := r.loop(ctx, sink)
@@ -192,6 +210,10 @@ func (r *Runner) frames(ctx context.Context, sink Sink) error {
 		f.Counts = r.counts()
 		f.Seq = f.Counts.Offered
 		sink.Put(f)
+		if r.fresh { // how frames are converted is known from the first one on
+			r.fresh = false
+			r.publish(nil)
+		}
 	}
 }
 
@@ -213,7 +235,7 @@ func (r *Runner) open(ctx context.Context, want capture.Config) error {
 		cam.Close()
 		return &capture.Error{Op: "convert frames", Err: err, Config: true}
 	}
-	r.cam, r.stage, r.cfg.Capture = cam, stage, want
+	r.cam, r.stage, r.cfg.Capture, r.fresh = cam, stage, want, true
 	r.last, r.warm = frame.Counts{}, frame.Counts{}
 	if err := r.warmUp(ctx); err != nil {
 		r.close()

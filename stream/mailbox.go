@@ -160,6 +160,23 @@ func (m *Mailbox) SetOnline(on bool) {
 	signal(m.idle)
 }
 
+// WaitOnline returns when somebody is there to send to.
+func (m *Mailbox) WaitOnline(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		on := m.online
+		m.mu.Unlock()
+		if on {
+			return nil
+		}
+		select {
+		case <-m.idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // counts adds up source, mailbox and sent; the caller holds mu, and nothing waits.
 func (m *Mailbox) counts() frame.Counts {
 	c := m.source

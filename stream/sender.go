@@ -33,6 +33,7 @@ type SenderConfig struct {
 	Software   string // program and version
 	Host       string // this machine's name
 	Session    uint64 // random, not 0, for the life of this process
+	Token      string // secret for receivers that ask for one; "" = none
 	V0         bool   // speak the origin's format
 	Policy     Policy
 	Congestion string        // name of an algorithm; "" = the system's
@@ -52,6 +53,9 @@ type SenderConfig struct {
 // that carried frames: the origin's script stops after its last record without a
 // word, so that is an ordinary end.
 var ErrReceiverClosed = errors.New("the receiver closed the connection")
+
+// ErrNoConnection is how a run ends that gave up dialling.
+var ErrNoConnection = errors.New("no connection")
 
 // errEnded ends a connection in order.
 var errEnded = errors.New("no more frames")
@@ -167,7 +171,7 @@ func (s *Sender) Run(ctx context.Context) error {
 				return nil
 			}
 			if d := time.Since(since); s.cfg.Retry > 0 && d > s.cfg.Retry {
-				return fmt.Errorf("no connection to %s within %v: %w", s.cfg.Address, s.cfg.Retry, err)
+				return fmt.Errorf("%w to %s within %v: %w", ErrNoConnection, s.cfg.Address, s.cfg.Retry, err)
 			}
 			if err.Error() != said {
 				said = err.Error()
@@ -226,7 +230,11 @@ func (s *Sender) hello(ctx context.Context, c *senderConn) error {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Now()) })
 	defer stop()
 	c.SetDeadline(time.Now().Add(helloTimeout))
-	text := mustJSON(wire.HelloText{Name: s.cfg.Name, Software: s.cfg.Software, Host: s.cfg.Host, State: s.cfg.State(), Accepts: s.accepts()})
+	var auth *wire.Auth
+	if s.cfg.Token != "" {
+		auth = &wire.Auth{Token: s.cfg.Token}
+	}
+	text := mustJSON(wire.HelloText{Auth: auth, Name: s.cfg.Name, Software: s.cfg.Software, Host: s.cfg.Host, State: s.cfg.State(), Accepts: s.accepts()})
 	h := wire.Hello{Version: wire.Version, Session: s.cfg.Session, Now: frame.SenderNow(), Counts: s.box.Counts()}
 	b := append(wire.Preamble[:], h.Append(nil, len(text))...)
 	if _, err := c.Write(append(b, text...)); err != nil {
@@ -253,6 +261,14 @@ func (s *Sender) hello(ctx context.Context, c *senderConn) error {
 			return fail(err)
 		}
 		switch m.Type {
+		case wire.TypePing: // the receiver relates the clocks before any frame is on the way
+			var p wire.Ping
+			if err := p.Parse(m.header); err != nil {
+				return err
+			}
+			if err := c.pong(p); err != nil {
+				return err
+			}
 		case wire.TypeWelcome:
 			if err := c.welcome.Parse(m.header); err != nil {
 				return err

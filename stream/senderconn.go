@@ -27,6 +27,7 @@ type senderConn struct {
 	header []byte      // guarded by mu
 	parts  [2][]byte   // guarded by mu; what vec is made of
 	vec    net.Buffers // guarded by mu; a field, because its address goes into an interface
+	pongs  []byte      // guarded by mu
 	armed  time.Time   // guarded by mu; when the write deadline was set
 	wrote  time.Time   // guarded by mu; when the last frame was written
 	frames uint64      // guarded by mu
@@ -58,6 +59,16 @@ func (c *senderConn) send(message []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.write(message, nil)
+}
+
+// pong answers a ping that was just read.
+func (c *senderConn) pong(p wire.Ping) error {
+	t2 := int64(c.reader.filled) // the same clock as t3: this machine's
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pong := wire.Pong{ID: p.ID, T1: p.T1, T2: t2, T3: int64(frame.SenderNow())}
+	c.pongs = pong.Append(c.pongs[:0])
+	return c.write(c.pongs, nil)
 }
 
 // tune applies the policy's and the congestion control's socket options.
@@ -102,6 +113,7 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) error {
 		}
 		signal(s.box.ready)
 	})
+	s.PushState() // the connection is part of it
 	s.box.SetOnline(true)
 	err := s.sendLoop(run, c)
 	s.box.SetOnline(false)
@@ -227,7 +239,6 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 	wg.Go(func() { s.controls(ctx, c, controls) })
 	defer wg.Wait()
 	defer close(controls)
-	out := make([]byte, 0, 64)
 	for {
 		m, err := c.reader.message(0)
 		if err != nil {
@@ -246,13 +257,7 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 			if err := p.Parse(m.header); err != nil {
 				return err
 			}
-			t2 := frame.SenderTime(c.reader.filled) // both are this machine's clock
-			c.mu.Lock()
-			pong := wire.Pong{ID: p.ID, T1: p.T1, T2: int64(t2), T3: int64(frame.SenderNow())}
-			out = pong.Append(out[:0])
-			err := c.write(out, nil)
-			c.mu.Unlock()
-			if err != nil {
+			if err := c.pong(p); err != nil {
 				return err
 			}
 		case wire.TypeControl:

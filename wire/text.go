@@ -39,6 +39,12 @@ type Settings struct {
 	Controls   map[string]int64 `json:"controls,omitempty"`   // driver controls by name
 }
 
+// Empty reports whether nothing is asked for.
+func (s Settings) Empty() bool {
+	return s.Mode == nil && s.Port == nil && s.Format == nil && s.Width == nil && s.Height == nil && s.FPS == nil &&
+		s.Quality == nil && s.Policy == nil && s.Congestion == nil && len(s.Controls) == 0
+}
+
 // StateText is what a camera really does now: read back from the driver, not
 // repeated from the request.
 type StateText struct {

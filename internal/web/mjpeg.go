@@ -208,4 +208,3 @@ func (e *shared) encode(fr *frame.Frame, quality int) (*frame.Frame, error) {
 	e.out = out
 	return out.Retain(), nil
 }
-
