@@ -12,7 +12,7 @@ import (
 
 const (
 	maxLines    = 500 // a file that grows past this holds a second noun
-	minDocWords = 25  // fewer only repeat the package's name
+	minDocWords = 20  // fewer only repeat the package's name
 )
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {

@@ -35,9 +35,14 @@ func (r *runner) omit(what, why string) {
 // step runs a command that passes or fails as a whole. Its output is shown only
 // when it fails.
 func (r *runner) step(name string, env []string, args ...string) bool {
+	return r.stepWithInput(name, env, "", args...)
+}
+
+func (r *runner) stepWithInput(name string, env []string, input string, args ...string) bool {
 	start := time.Now()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	took := time.Since(start).Seconds()
 	if err != nil {
