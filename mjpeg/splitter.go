@@ -15,6 +15,9 @@ const DefaultMaxFrame = 32 << 20
 // ErrTooLong says that no end of a picture was found within the limit.
 var ErrTooLong = errors.New("picture exceeds the size limit")
 
+// ErrNoPicture says that no beginning of one was found within the limit.
+var ErrNoPicture = errors.New("no JPEG picture found")
+
 // A Splitter finds the pictures in a stream of JPEGs written one after another.
 // It reads straight into the buffer of the frame it will return; only what a read
 // brought beyond the end of the picture is copied, once.
@@ -55,7 +58,7 @@ func (s *Splitter) Reset(r io.Reader) { s.r, s.err, s.carry = r, nil, nil }
 // is followed by another one or by the end of the stream before its EOI is
 // returned as it is, so that Repair can mend and count it; one with impossible
 // segments is skipped and counted by Broken. The error is the reader's (io.EOF at
-// the end), or ErrTooLong, after which Next looks for another picture.
+// the end), or ErrTooLong or ErrNoPicture, after which Next looks on.
 func (s *Splitter) Next() (*frame.Frame, error) {
 	for {
 		if err := s.findStart(); err != nil {
@@ -70,6 +73,7 @@ func (s *Splitter) Next() (*frame.Frame, error) {
 
 // findStart drops bytes until carry begins with SOI and the FF of a segment.
 func (s *Splitter) findStart() error {
+	since := s.skipped
 	for {
 		if k := bytes.Index(s.carry, soi); k >= 0 {
 			s.skipped += int64(k)
@@ -83,6 +87,10 @@ func (s *Splitter) findStart() error {
 			keep = 1
 		}
 		s.skipped += int64(len(s.carry) - keep)
+		if s.skipped-since > int64(s.max) {
+			s.carry = nil
+			return fmt.Errorf("%w in %d bytes", ErrNoPicture, s.skipped-since)
+		}
 		if s.err != nil {
 			s.skipped += int64(keep)
 			s.carry = nil

@@ -13,6 +13,7 @@ import (
 
 	"framepipe/capture"
 	"framepipe/capture/pattern"
+	"framepipe/capture/stream"
 )
 
 // Usage says what can be given, in one line.
@@ -72,6 +73,8 @@ func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera,
 		return openV4L2(ctx, rest, cfg)
 	case synthetic:
 		return pattern.Open(ctx, spec, cfg)
+	case stdin, network:
+		return stream.Open(ctx, spec, cfg)
 	}
 	return nil, &capture.Error{Op: "open source " + fmt.Sprintf("%q", spec), Err: errors.New("unknown source"),
 		Hint: "use one of: " + Usage, Config: true}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -226,8 +227,15 @@ func (c *Camera) Info() capture.Info {
 	defer c.mu.Unlock()
 	i := c.info
 	i.StampKind = c.kind.String()
+	i.Notes = slices.Clip(i.Notes)
+	switch {
+	case c.stamps.clock == clockUnusable:
+		i.Notes = append(i.Notes, "the driver's time stamps are of no clock known here; frames are stamped on arrival")
+	case c.stamps.ahead > int64(stampSlack):
+		i.Notes = append(i.Notes, fmt.Sprintf("the driver stamps frames up to %v after it delivers them; such frames are stamped on arrival instead", time.Duration(c.stamps.ahead).Round(time.Millisecond)))
+	}
 	if c.depthBad {
-		i.Notes = append(i.Notes[:len(i.Notes):len(i.Notes)], "the driver needs two queued buffers to deliver one, so a frame of continuous mode may have been captured up to one frame interval before it was asked for")
+		i.Notes = append(i.Notes, "the driver needs two queued buffers to deliver one, so a frame of continuous mode may have been captured up to one frame interval before it was asked for")
 	}
 	return i
 }

@@ -8,12 +8,16 @@ import (
 )
 
 // A stamp counts as being of a clock if it lies this far around the clock's
-// present reading: the future side allows for interpolated hardware stamps, the
-// past side for long exposures and a consumer that was away.
+// present reading, at the most: the past side allows for long exposures and for
+// a consumer that was away.
 const (
-	stampFuture = 50 * time.Millisecond
+	stampFuture = 2 * time.Second
 	stampPast   = 30 * time.Second
 )
+
+// stampSlack is how much later than its dequeueing a frame may claim to have
+// been captured, for the rounding of two clocks, before the claim is rejected.
+const stampSlack = 2 * time.Millisecond
 
 type clockKind uint8
 
@@ -29,6 +33,7 @@ const (
 type stamper struct {
 	clock    clockKind
 	realtime func() int64 // CLOCK_REALTIME in ns
+	ahead    int64        // the furthest that a stamp lay in the future, in ns
 }
 
 func plausible(ts, now int64) bool {
@@ -49,10 +54,15 @@ func (s *stamper) stamp(b *v4l2.Buffer, now int64) (frame.SenderTime, frame.Stam
 			s.clock = clockUnusable
 		}
 	}
-	if s.clock == clockRealtime {
+	switch s.clock {
+	case clockUnusable:
+		return frame.SenderTime(now), frame.StampArrival
+	case clockRealtime:
 		ts += now - s.realtime() // anew for each frame: this clock may be set
 	}
-	if s.clock == clockUnusable || !plausible(ts, now) {
+	// vivid stamps the end of a frame that it delivers at its start.
+	s.ahead = max(s.ahead, ts-now)
+	if !plausible(ts, now) || ts > now+int64(stampSlack) {
 		return frame.SenderTime(now), frame.StampArrival
 	}
 	kind := frame.StampEnd
