@@ -20,9 +20,14 @@ type event struct {
 	Elapsed    float64
 }
 
-// goTest runs go test with args (after "-json"), under a title.
-func (r *runner) goTest(title string, env []string, args ...string) {
-	r.title(title)
+// goTest runs go test with args (after "-json"). label tells this run from the
+// others in what is printed; the main one has none.
+func (r *runner) goTest(label string, env []string, args ...string) {
+	title := strings.Join(append([]string{"go test"}, args...), " ")
+	if label != "" {
+		label = " [" + label + "]"
+	}
+	r.title(title + label)
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	stderr := &strings.Builder{}
@@ -37,7 +42,7 @@ func (r *runner) goTest(title string, env []string, args ...string) {
 		return
 	}
 	before := r.failed
-	r.readEvents(stdout, title)
+	r.readEvents(stdout, label)
 	err = cmd.Wait()
 	if stderr.Len() > 0 {
 		fmt.Fprint(r.out, stderr)
@@ -50,7 +55,7 @@ func (r *runner) goTest(title string, env []string, args ...string) {
 
 // readEvents counts every test and subtest, prints one line for each package,
 // and the collected output of whatever failed.
-func (r *runner) readEvents(in io.Reader, title string) {
+func (r *runner) readEvents(in io.Reader, label string) {
 	output := map[string]*strings.Builder{} // by package and test
 	failedTests := map[string]int{}         // by package
 	collect := func(key, s string) {
@@ -75,10 +80,10 @@ func (r *runner) readEvents(in io.Reader, title string) {
 			collect(key, e.Output)
 		case "pass", "fail", "skip":
 			if e.Test == "" {
-				r.packageEnd(e, title, failedTests[e.Package], output[key])
+				r.packageEnd(e, label, failedTests[e.Package], output[key])
 				break
 			}
-			r.testEnd(e, title, output[key])
+			r.testEnd(e, label, output[key])
 			if e.Action == "fail" {
 				failedTests[e.Package]++
 			}
@@ -88,34 +93,34 @@ func (r *runner) readEvents(in io.Reader, title string) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		r.fail(title + ": reading go test's output: " + err.Error())
+		r.fail("go test" + label + ": reading go test's output: " + err.Error())
 	}
 }
 
-func (r *runner) testEnd(e event, title string, out *strings.Builder) {
+func (r *runner) testEnd(e event, label string, out *strings.Builder) {
 	switch e.Action {
 	case "pass":
 		r.passed++
 	case "skip":
 		r.skipped++
-		r.packages = append(r.packages, fmt.Sprintf("skip\t%s %s\t[%s]", e.Package, e.Test, title))
+		r.packages = append(r.packages, fmt.Sprintf("skip\t%s %s%s", e.Package, e.Test, label))
 		fmt.Fprint(r.out, text(out))
 	case "fail":
-		r.fail(fmt.Sprintf("%s %s [%s]", e.Package, e.Test, title))
+		r.fail(fmt.Sprintf("%s %s%s", e.Package, e.Test, label))
 		fmt.Fprint(r.out, text(out))
 	}
 }
 
-func (r *runner) packageEnd(e event, title string, failed int, out *strings.Builder) {
-	line := fmt.Sprintf("ok  \t%s\t%.3fs", e.Package, e.Elapsed)
+func (r *runner) packageEnd(e event, label string, failed int, out *strings.Builder) {
+	line := fmt.Sprintf("ok  \t%s\t%.3fs%s", e.Package, e.Elapsed, label)
 	switch e.Action {
 	case "skip": // go test says this of a package without tests
 		line = fmt.Sprintf("?   \t%s\t[no test files]", e.Package)
 	case "fail":
-		line = fmt.Sprintf("FAIL\t%s\t%.3fs", e.Package, e.Elapsed)
+		line = fmt.Sprintf("FAIL\t%s\t%.3fs%s", e.Package, e.Elapsed, label)
 		fmt.Fprint(r.out, withoutVerdict(text(out)))
 		if failed == 0 { // it did not build, panicked, or ran out of time
-			r.fail(fmt.Sprintf("%s [%s]", e.Package, title))
+			r.fail(e.Package + label)
 		}
 	}
 	fmt.Fprintln(r.out, line)

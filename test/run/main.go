@@ -38,7 +38,7 @@ func main() {
 		r.vmTests()
 	case "check":
 		r.checks()
-		r.goTest("the repository's own rules", nil, "./test/repo")
+		r.goTest("", nil, "./test/repo")
 	case "fuzz":
 		r.fuzz(*fuzztime)
 	default:

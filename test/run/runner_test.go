@@ -10,7 +10,7 @@ import (
 // The books must be right: each case is a report as the tools write it.
 func TestCounts(t *testing.T) {
 	goReport := func(s string) func(*runner) {
-		return func(r *runner) { r.readEvents(strings.NewReader(s), "title") }
+		return func(r *runner) { r.readEvents(strings.NewReader(s), "") }
 	}
 	python := func(s string, err error) func(*runner) {
 		return func(r *runner) { r.countUnittest(s, err) }
@@ -78,9 +78,9 @@ func TestFailureIsShown(t *testing.T) {
 	r.readEvents(strings.NewReader(`{"Action":"output","Package":"p","Test":"TestA","Output":"a_test.go:1: got 3, want 4\n"}
 {"Action":"fail","Package":"p","Test":"TestA"}
 {"Action":"fail","Package":"p"}
-`), "title")
+`), " [label]")
 	r.finish()
-	for _, want := range []string{"got 3, want 4", "FAILED:\n  p TestA [title]", "\n0 passed, 1 failed, 0 skipped\n"} {
+	for _, want := range []string{"got 3, want 4", "FAILED:\n  p TestA [label]", "\n0 passed, 1 failed, 0 skipped\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, &out)
 		}
