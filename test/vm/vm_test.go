@@ -60,7 +60,7 @@ func run(m *testing.M) int {
 func inGuest(t *testing.T, m *bench.Machine, program, name string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "80s")
+	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "80s", "-test.count", cmpOr(os.Getenv("GUEST_COUNT"), "1"))
 	switch {
 	case err != nil || code != 0:
 		t.Errorf("%s: exit %d, %v\n%s", program, code, err, out)
@@ -87,4 +87,11 @@ func TestGuest(t *testing.T) {
 	if t.Failed() {
 		t.Logf("console:\n%s", machine.Console())
 	}
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }
