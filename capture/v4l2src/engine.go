@@ -288,7 +288,6 @@ func (e *engine) take(b *v4l2.Buffer) {
 	}
 	e.led.arrive(b.Sequence, now)
 	if b.Damaged() || hi-lo < e.least {
-		println("DBG", b.Index, b.BytesUsed, hi, lo, e.least, b.Flags, b.Sequence)
 		e.led.Lost[frame.LostDriverError]++
 		e.bad++
 		pause := e.bad > 2*queueLength
