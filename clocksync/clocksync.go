@@ -140,6 +140,9 @@ type Offset struct {
 	Offset time.Duration // sender's clock minus receiver's
 	Error  time.Duration // the true offset is within Offset ± Error
 	Known  bool
+
+	at            int64 // the moment, on the receiver's clock
+	rate, rateErr float64
 }
 
 // at is the estimate at the receiver's time t; the caller holds mu.
@@ -150,7 +153,7 @@ func (e *Estimator) at(t int64) Offset {
 		dt := float64(t - p.at)
 		err := time.Duration(float64(p.half) + math.Abs(dt)*e.rateErr)
 		if !o.Known || err < o.Error {
-			o = Offset{Offset: time.Duration(p.theta + int64(dt*e.rate)), Error: err, Known: true}
+			o = Offset{Offset: time.Duration(p.theta + int64(dt*e.rate)), Error: err, Known: true, at: t, rate: e.rate, rateErr: e.rateErr}
 		}
 	}
 	return o
@@ -165,7 +168,15 @@ func (e *Estimator) At(t frame.ReceiverTime) Offset {
 
 // ToReceiver is the receiver's time at which the sender's clock showed s.
 func (o Offset) ToReceiver(s frame.SenderTime) frame.ReceiverTime {
-	return frame.ReceiverTime(int64(s) - int64(o.Offset))
+	r := int64(s) - int64(o.Offset)
+	return frame.ReceiverTime(r - int64(float64(r-o.at)*o.rate))
+}
+
+// ErrorAt is the bound on ToReceiver(s), which is wider the further s lies from
+// the moment that o is of.
+func (o Offset) ErrorAt(s frame.SenderTime) time.Duration {
+	away := math.Abs(float64(int64(s) - int64(o.Offset) - o.at))
+	return o.Error + time.Duration(away*o.rateErr)
 }
 
 // Same is the offset between a clock and itself: a camera on the receiver's own

@@ -58,10 +58,14 @@ type book struct {
 	delivered uint64
 }
 
-// session ends the current session and begins another.
-func (b *book) session() {
+// session ends the current session and begins another, whose account starts at
+// these counters; nil if they are not known before the first frame.
+func (b *book) session(base *frame.Counts) {
 	b.closed = b.ledger()
 	b.started, b.base, b.last, b.received, b.delivered = false, frame.Counts{}, frame.Counts{}, 0, 0
+	if base != nil {
+		b.started, b.base, b.last = true, *base, *base
+	}
 }
 
 // frame books one complete frame, whose counters say where the frames before it went.

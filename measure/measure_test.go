@@ -227,7 +227,7 @@ func TestLedgerBalances(t *testing.T) {
 				m.Counts(&c)
 			case p < 30:
 				m.Counts(&c)
-				m.Session()
+				m.Session(nil)
 				c, met = frame.Counts{}, false
 			default:
 				c.Offered++

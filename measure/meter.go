@@ -125,7 +125,7 @@ func (m *Meter) Frame(f *frame.Meta, size int, stamped bool, o clocksync.Offset)
 	m.jitter.frame(f.Captured, now)
 	if o.Known {
 		m.clocked = true
-		m.clock = max(m.clock, o.Error)
+		m.clock = max(m.clock, o.ErrorAt(f.Captured))
 		m.total.latency.add(d.of[StageTotal])
 		m.advanceAge(f.Delivered)
 		m.age.frame(&m.ages, o.ToReceiver(f.Captured), f.Delivered)
@@ -150,11 +150,12 @@ func (m *Meter) Counts(c *frame.Counts) {
 	m.book.counts(c)
 }
 
-// Session begins a new life of the sender: its counters start anew.
-func (m *Meter) Session() {
+// Session begins a new life of the sender: its counters start anew, and what it
+// had counted before (nil: not known) happened before this receiver met it.
+func (m *Meter) Session(before *frame.Counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.book.session()
+	m.book.session(before)
 	m.jitter.stop()
 }
 

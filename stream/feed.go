@@ -189,6 +189,15 @@ func (f *Feed) Control(ctx context.Context, set wire.Settings) (wire.StateText, 
 		}
 		return wire.StateText{}, ErrNotConnected
 	}
+	f.mu.Unlock()
+	select { // what is said before the welcome is not heard
+	case <-c.welcomed:
+	case <-c.done:
+		return wire.StateText{}, ErrNotConnected
+	case <-ctx.Done():
+		return wire.StateText{}, fmt.Errorf("the camera is still connecting: %w", ctx.Err())
+	}
+	f.mu.Lock()
 	f.nextID++
 	id := f.nextID
 	answer := make(chan wire.StateText, 1)

@@ -36,7 +36,9 @@ type feedConn struct {
 	pool   frame.Pool
 	feed   *Feed
 	clock  *clocksync.Estimator
-	done   chan struct{} // closed when the connection's goroutine ends
+
+	welcomed chan struct{} // closed when the handshake is over
+	done     chan struct{} // closed when the connection's goroutine ends
 
 	replaced atomic.Bool // a newer connection of the session took over
 	v1       atomic.Bool
@@ -139,7 +141,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 			return err
 		}
 	}
-	f, err := r.attach(c, text.Name, hello.Session)
+	f, err := r.attach(c, text.Name, hello.Session, &hello.Counts)
 	if err != nil {
 		c.sendBye(wire.ReasonBusy, err.Error())
 		return err
@@ -155,6 +157,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	if err := c.welcome(f, hello.Session, r.cfg.Software); err != nil {
 		return err
 	}
+	close(c.welcomed)
 	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format,
 		"size", fmt.Sprintf("%dx%d", text.State.Width, text.State.Height))
 	var wg sync.WaitGroup

@@ -158,7 +158,7 @@ var errTooMany = errors.New("too many cameras")
 // the same session gets its feed again, whatever became of its old connection,
 // and so does one of the same name whose old connection is gone. Two cameras of
 // one name are told apart by a number.
-func (r *Receiver) attach(c *feedConn, name string, session uint64) (*Feed, error) {
+func (r *Receiver) attach(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name = SafeName(name)
@@ -169,13 +169,13 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64) (*Feed, erro
 		}
 		k := slices.IndexFunc(r.feeds, func(f *Feed) bool { return f.name == unique })
 		if k < 0 {
-			return r.open(c, unique, session)
+			return r.open(c, unique, session, before)
 		}
 		f := r.feeds[k]
 		f.mu.Lock()
 		mine := !f.local && (f.conn == nil || session != 0 && f.session == session)
 		if mine {
-			f.take(c, session)
+			f.take(c, session, before)
 		}
 		f.mu.Unlock()
 		if mine {
@@ -185,12 +185,12 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64) (*Feed, erro
 }
 
 // open makes a feed; the caller holds r.mu.
-func (r *Receiver) open(c *feedConn, name string, session uint64) (*Feed, error) {
+func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
 		return nil, fmt.Errorf("%w: %d are known, --max-cameras allows no more", errTooMany, len(r.feeds))
 	}
 	f := r.newFeed(name)
-	f.take(c, session)
+	f.take(c, session, before)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}
@@ -217,7 +217,8 @@ func (r *Receiver) evict() bool {
 }
 
 // take makes c the feed's connection; the caller holds f.mu or the only reference.
-func (f *Feed) take(c *feedConn, session uint64) {
+// Before is what a new session had counted when it came; nil for v0.
+func (f *Feed) take(c *feedConn, session uint64, before *frame.Counts) {
 	if old := f.conn; old != nil {
 		old.replaced.Store(true)
 		old.Close()
@@ -225,7 +226,7 @@ func (f *Feed) take(c *feedConn, session uint64) {
 	if session == 0 || session != f.session {
 		f.session, f.lastSeq, f.received = session, 0, 0
 		f.clock = new(clocksync.Estimator)
-		f.Meter.Session()
+		f.Meter.Session(before)
 	}
 	f.conn, f.gone, f.since = c, "", time.Now()
 	if c != nil {
@@ -243,7 +244,7 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer r.leave(addr)
-	c := &feedConn{Conn: conn, cfg: &r.cfg, log: log, done: make(chan struct{})}
+	c := &feedConn{Conn: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
 	c.reader = newReader(conn, &c.pool, r.cfg.Timeout)
 	stop := context.AfterFunc(ctx, c.shutdown)

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -53,6 +54,7 @@ func startReceiver(t *testing.T, cfg ReceiverConfig) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, addr: ln.Addr().String(), ended: make(chan struct{})}
+	cfg.Log = testLog(t)
 	cfg.Recorded = func(rec *measure.Record) {
 		r.mu.Lock()
 		r.closed = append(r.closed, rec)
@@ -79,6 +81,9 @@ func (r *rig) end() {
 		r.t.Fatal("the receiver does not end")
 	}
 }
+
+// testLog keeps what the program says, for tests that fail.
+func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // feed waits for a camera.
 func (r *rig) feed(name string) *Feed {
@@ -134,6 +139,7 @@ func newTestSender(t *testing.T, cfg SenderConfig) *Sender {
 	if cfg.Name == "" {
 		cfg.Name = "cam"
 	}
+	cfg.Log = testLog(t)
 	return NewSender(cfg)
 }
 

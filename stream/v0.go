@@ -42,7 +42,7 @@ func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 	if err := r.checkV0(wire.ParseV0(b)); err != nil {
 		return err
 	}
-	f, err := r.attach(c, "v0-"+addr.String(), 0)
+	f, err := r.attach(c, "v0-"+addr.String(), 0, nil)
 	if err != nil {
 		return err
 	}
