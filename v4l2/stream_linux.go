@@ -3,12 +3,8 @@
 package v4l2
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
-	"sync/atomic"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -25,12 +21,7 @@ type Stream struct {
 	deq       rawBuffer // the DQBUF argument, kept on the heap
 	deqPlanes [maxPlanes]rawPlane
 
-	file    *os.File // a duplicate of the device's descriptor in the runtime's poller, while streaming
-	conn    syscall.RawConn
-	stopped atomic.Bool
-	tryDeq  func(fd uintptr) bool // made once: a closure per Wait would be an allocation per frame
-	waitBuf *Buffer
-	waitErr error
+	waiter
 }
 
 // streamBuffer keeps the QBUF argument of each buffer, so that concurrent Queue
@@ -53,10 +44,7 @@ func (d *Device) NewStream(count int) (*Stream, error) {
 		return nil, d.wrap(fmt.Sprintf("VIDIOC_REQBUFS %d", count), fmt.Errorf("driver gave %d buffers", rb.Count))
 	}
 	s := &Stream{d: d, bufs: make([]streamBuffer, rb.Count)}
-	s.tryDeq = func(uintptr) bool {
-		s.waitErr = s.Dequeue(s.waitBuf)
-		return s.waitErr != unix.EAGAIN
-	}
+	s.waiter.init(s)
 	for i := range s.bufs {
 		if err := s.mapBuffer(i); err != nil {
 			s.Free()
@@ -146,50 +134,38 @@ func (s *Stream) Start() error {
 	if err := ioctl(s.d.fd, vidiocStreamOn, unsafe.Pointer(&t)); err != nil {
 		return s.d.wrap("VIDIOC_STREAMON", err)
 	}
-	// The duplicate goes into the poller only now: before streaming the driver's
-	// poll reports an error, which the poller would remember.
-	fd, err := unix.FcntlInt(uintptr(s.d.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		s.file = os.NewFile(uintptr(fd), s.d.path)
-		s.conn, err = s.file.SyscallConn()
-	}
+	s.mu.Lock()
+	s.stopped, s.missed, s.deadline = false, 0, time.Time{}
+	err := s.register()
+	s.mu.Unlock()
 	if err != nil {
 		s.Stop()
-		return s.d.wrap("dup", err)
+		return s.d.wrap("register with the poller", err)
 	}
-	s.stopped.Store(false)
 	return nil
 }
 
 // SetDeadline makes Wait return os.ErrDeadlineExceeded at t, the present Wait
 // included; zero means never.
-func (s *Stream) SetDeadline(t time.Time) error { return s.file.SetReadDeadline(t) }
-
-// Wait takes the next filled buffer, waiting until there is one, until the
-// deadline, or until Stop.
-func (s *Stream) Wait(b *Buffer) error {
-	s.waitBuf = b
-	err := s.conn.Read(s.tryDeq)
-	switch {
-	case err == nil:
-		if s.waitErr == unix.EAGAIN {
-			return ErrPoll
-		}
-		return s.waitErr
-	case s.stopped.Load():
+func (s *Stream) SetDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadline = t
+	if s.file == nil {
 		return ErrStopped
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return os.ErrDeadlineExceeded
 	}
-	return ErrPoll
+	return s.file.SetReadDeadline(t)
 }
 
 // Interrupt makes the present Wait and all later ones return ErrStopped, so that
 // the goroutine in it can be awaited before Stop.
 func (s *Stream) Interrupt() {
-	s.stopped.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
 	if s.file != nil {
 		s.file.Close()
+		s.file = nil
 	}
 }
 

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +12,20 @@ import (
 	"framepipe/test/vm/bench"
 )
 
+// count is how often each of the guest's tests is run, for hunting rare failures.
+func count() string {
+	if c := os.Getenv("FRAMEPIPE_VM_COUNT"); c != "" {
+		return c
+	}
+	return "1"
+}
+
 // inGuest runs one of the guest's tests as a test of the host.
 func inGuest(t *testing.T, m *bench.Machine, program, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "160s")
+	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "160s", "-test.count", count())
 	switch {
 	case err != nil || code != 0:
 		t.Errorf("%s: exit %d, %v\n%s", program, code, err, out)

@@ -46,10 +46,10 @@ func TestPi(t *testing.T) {
 	}
 	defer m.Close()
 	t.Logf("up after %v", time.Since(start).Round(time.Second))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	for _, tc := range targets {
 		t.Run(tc.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			out, code, err := m.Run(ctx, "/bin/layouts-"+tc.name, "-test.v")
 			if err != nil || code != 0 || !strings.Contains(out, "--- PASS: TestLayouts") {
 				t.Errorf("layouts: exit %d, %v\n%s", code, err, out)
