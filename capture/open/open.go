@@ -14,6 +14,7 @@ import (
 	"framepipe/capture"
 	"framepipe/capture/pattern"
 	"framepipe/capture/replay"
+	"framepipe/capture/rpicam"
 	"framepipe/capture/stream"
 )
 
@@ -72,6 +73,8 @@ func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera,
 		return openAuto(ctx, cfg)
 	case v4l2:
 		return openV4L2(ctx, rest, cfg)
+	case rpi:
+		return rpicam.Open(ctx, rest, cfg)
 	case synthetic:
 		return pattern.Open(ctx, spec, cfg)
 	case recorded:

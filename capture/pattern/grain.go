@@ -62,10 +62,7 @@ func addSaturated(b []byte, n []int8) int {
 	b, n = b[:k], n[:k]
 	for i, v := range n {
 		s := int(b[i]) + int(v)
-		if uint(s) > 255 {
-			s = ^(s >> 63) & 255
-		}
-		b[i] = byte(s)
+		b[i] = byte(min(max(s, 0), 255))
 	}
 	return k
 }

@@ -1,11 +1,9 @@
 package replay
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"framepipe/frame"
@@ -35,31 +33,33 @@ func parseMJPEG(b []byte, every time.Duration) ([]item, error) {
 // splitting is a reel over a stream file that is too large for memory: its frames
 // are found as they are needed.
 type splitting struct {
-	file  *os.File
+	src   *source
 	split *mjpeg.Splitter
 	pool  frame.Pool
 	every time.Duration
 	count int64
 }
 
-func newSplitting(f *os.File, every time.Duration) *splitting {
-	r := &splitting{file: f, every: every}
-	r.split = mjpeg.NewSplitter(f, &r.pool, maxFrame)
+func newSplitting(src *source, every time.Duration) *splitting {
+	r := &splitting{src: src, every: every}
+	r.split = mjpeg.NewSplitter(src.all(), &r.pool, maxFrame)
 	return r
 }
+
+// all reads the file from its beginning.
+func (s *source) all() io.Reader { return io.NewSectionReader(s.file, 0, s.size) }
 
 func (r *splitting) peek(k int) (time.Duration, bool) {
 	return time.Duration(r.count+int64(k)) * r.every, true
 }
 
 func (r *splitting) length() time.Duration { return time.Duration(r.count) * r.every }
-func (r *splitting) Close() error          { return r.file.Close() }
+func (r *splitting) Close() error          { return r.src.Close() }
 
 func (r *splitting) rewind() error {
-	_, err := r.file.Seek(0, io.SeekStart)
-	r.split.Reset(r.file)
+	r.split.Reset(r.src.all())
 	r.count = 0
-	return err
+	return nil
 }
 
 func (r *splitting) take() (*frame.Frame, error) {
@@ -86,8 +86,11 @@ func (r *splitting) skip() error {
 }
 
 // looksLikeMJPEG reports whether a picture begins within the first megabyte.
-func looksLikeMJPEG(f *os.File) bool {
-	b, _ := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<20), 1<<20).Peek(1 << 20)
+func looksLikeMJPEG(src *source) bool {
+	b, err := src.read(0, int(min(1<<20, src.size)), nil)
+	if err != nil {
+		return false
+	}
 	_, _, ok := mjpeg.Find(b)
 	return ok
 }

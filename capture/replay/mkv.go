@@ -64,7 +64,7 @@ func parseMKV(src *source) (items []item, share time.Duration, err error) {
 			continue
 		case idTrackEntry:
 			if len(p.tracks) >= 1000 {
-				return nil, 0, errors.New("Matroska file has more than 1000 tracks")
+				return nil, 0, errors.New("this Matroska file has more than 1000 tracks")
 			}
 			p.tracks = append(p.tracks, mkvTrack{})
 			pos = body
@@ -127,13 +127,13 @@ func (p *mkvParser) choose() error {
 	for i := range p.tracks {
 		if t := &p.tracks[i]; t.codec == "V_MJPEG" {
 			if t.encoded {
-				return errors.New("Matroska track is compressed or encrypted once more (ContentEncodings)")
+				return errors.New("this Matroska track is compressed or encrypted once more (ContentEncodings)")
 			}
 			p.chosen = t
 			return nil
 		}
 	}
-	return errors.New("Matroska file has no V_MJPEG track")
+	return errors.New("this Matroska file has no V_MJPEG track")
 }
 
 // block is track number, time relative to the cluster, flags, frame.
@@ -154,10 +154,10 @@ func (p *mkvParser) block(body, size int64) error {
 	rel := int64(int16(uint16(head[n])<<8 | uint16(head[n+1])))
 	at := (float64(p.cluster) + float64(rel)) * float64(p.scale)
 	if at > float64(maxTime) {
-		return errors.New("Matroska file has impossible times")
+		return errors.New("this Matroska file has impossible times")
 	}
 	if len(p.items) >= maxItems {
-		return fmt.Errorf("Matroska file has more than %d frames", maxItems)
+		return fmt.Errorf("this Matroska file has more than %d frames", maxItems)
 	}
 	o := int64(n + 3)
 	length := min(size, p.src.size-body) - o
@@ -170,7 +170,7 @@ func (p *mkvParser) finish() ([]item, time.Duration, error) {
 		if err := p.choose(); err != nil {
 			return nil, 0, err
 		}
-		return nil, 0, errors.New("Matroska file has no frames")
+		return nil, 0, errors.New("this Matroska file has no frames")
 	}
 	// Times begin at 0 and never go back.
 	first, last := p.items[0].at, time.Duration(0)

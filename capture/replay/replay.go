@@ -168,13 +168,10 @@ func (c *camera) load(path string, limit int64) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.dispatch(src, every)
-	if err != nil {
+	if c.reel, err = c.dispatch(src, every); err != nil {
 		src.Close()
-		return err
 	}
-	c.reel = r
-	return nil
+	return err
 }
 
 // dispatch tells the kind of file by its first bytes.
@@ -199,10 +196,10 @@ func (c *camera) dispatch(src *source, every time.Duration) (reel, error) {
 	default:
 		c.info.Driver = "MJPEG stream file"
 		c.info.FPS = 1 / every.Seconds()
-		if !looksLikeMJPEG(src.file) {
+		if !looksLikeMJPEG(src) {
 			return nil, mjpeg.ErrNoPicture
 		}
-		return newSplitting(src.file, every), nil
+		return newSplitting(src, every), nil
 	}
 	if err != nil {
 		return nil, err

@@ -358,19 +358,16 @@ func fuzzFile(f *testing.F, names ...string) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		path := filepath.Join(t.TempDir(), "x")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
 		type seen struct {
 			seq uint64
 			n   int
 			w   int
 		}
 		var runs [2][]seen
-		for i, limit := range []int64{preload, 0} {
-			c, err := openWithin("replay:"+path+"?rate=max", capture.Config{}, limit)
-			if err != nil {
+		for i, src := range []*source{{mem: b, size: int64(len(b))}, {file: noClose{bytes.NewReader(b)}, size: int64(len(b))}} {
+			c := &camera{opt: options{}, timer: time.NewTimer(time.Hour)}
+			var err error
+			if c.reel, err = c.dispatch(src, time.Second/30); err != nil || c.lookAtFirst() != nil {
 				continue
 			}
 			for range len(b) + 1 {
@@ -381,7 +378,6 @@ func fuzzFile(f *testing.F, names ...string) {
 				runs[i] = append(runs[i], seen{fr.Seq, len(fr.Data), fr.Width})
 				fr.Release()
 			}
-			c.Close()
 		}
 		if bytes.HasPrefix(b, []byte("RIFF")) || bytes.HasPrefix(b, []byte{0x1a, 0x45, 0xdf, 0xa3}) {
 			if fmt.Sprint(runs[0]) != fmt.Sprint(runs[1]) {
@@ -390,6 +386,10 @@ func fuzzFile(f *testing.F, names ...string) {
 		}
 	})
 }
+
+type noClose struct{ *bytes.Reader }
+
+func (noClose) Close() error { return nil }
 
 func FuzzAVI(f *testing.F)      { fuzzFile(f, "tiny.avi", "sound.avi") }
 func FuzzMKV(f *testing.F)      { fuzzFile(f, "tiny.mkv", "live.mkv", "sound.mkv") }

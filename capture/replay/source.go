@@ -25,9 +25,14 @@ var errUnreadable = errors.New("unreadable frame")
 
 // source is a file that is read anywhere: from memory if it is small.
 type source struct {
-	file *os.File
+	file readerAt
 	mem  []byte // the whole file, or nil
 	size int64
+}
+
+type readerAt interface {
+	io.ReaderAt
+	io.Closer
 }
 
 func openSource(path string, limit int64) (*source, error) {

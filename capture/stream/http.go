@@ -25,7 +25,11 @@ type timeouts struct {
 var defaultTimeouts = timeouts{dial: 5 * time.Second, headers: 10 * time.Second, first: 10 * time.Second, stall: 10 * time.Second}
 
 func openHTTP(ctx context.Context, spec string, cfg capture.Config) (capture.Camera, error) {
-	return openHTTPWithin(ctx, spec, cfg, defaultTimeouts)
+	c, err := openHTTPWithin(ctx, spec, cfg, defaultTimeouts)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func openHTTPWithin(ctx context.Context, spec string, cfg capture.Config, limit timeouts) (*camera, error) {
