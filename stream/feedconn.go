@@ -141,7 +141,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	}
 	f, err := r.attach(c, text.Name, hello.Session)
 	if err != nil {
-		c.sendBye(wire.ReasonRefused, err.Error())
+		c.sendBye(wire.ReasonBusy, err.Error())
 		return err
 	}
 	c.feed = f

@@ -75,6 +75,8 @@ type Sender struct {
 	received atomic.Uint64              // frames that the receiver says it has of this session
 	connects atomic.Uint64
 	bytes    atomic.Uint64
+
+	retry time.Duration // first pause before dialling again
 }
 
 // NewSender returns a sender that has not dialled yet.
@@ -88,7 +90,7 @@ func NewSender(cfg SenderConfig) *Sender {
 	if cfg.Policy.name == "" {
 		cfg.Policy = policies[DefaultPolicy]
 	}
-	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{})}
+	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), retry: retryFirst}
 	s.policy.Store(&cfg.Policy)
 	s.cong.Store(&cfg.Congestion)
 	return s
@@ -149,11 +151,11 @@ func (s *Sender) Stats() SenderStats {
 // configured time. It returns after everything it started has ended.
 func (s *Sender) Run(ctx context.Context) error {
 	defer s.box.Close()
-	wait, since, said := retryFirst, time.Now(), ""
+	wait, since, said := s.retry, time.Now(), ""
 	for {
 		conn, err := s.dial(ctx)
 		if err == nil {
-			wait, said = retryFirst, ""
+			wait, said = s.retry, ""
 			err = s.serve(ctx, conn)
 			since = time.Now()
 			switch {
@@ -169,6 +171,9 @@ func (s *Sender) Run(ctx context.Context) error {
 		} else {
 			if ctx.Err() != nil || s.isEnded() {
 				return nil
+			}
+			if refused, ok := errors.AsType[*refusedError](err); ok && refused.final() {
+				return err
 			}
 			if d := time.Since(since); s.cfg.Retry > 0 && d > s.cfg.Retry {
 				return fmt.Errorf("%w to %s within %v: %w", ErrNoConnection, s.cfg.Address, s.cfg.Retry, err)

@@ -88,9 +88,10 @@ type Reason uint16
 const (
 	ReasonEnd      Reason = 0 // the sender's source ended, or its user stopped it
 	ReasonDone     Reason = 1 // the receiver has what it wanted (its last record), or its user stopped it
-	ReasonRefused  Reason = 2 // not authenticated, not allowed, or too many
+	ReasonRefused  Reason = 2 // not authenticated or not allowed; trying again makes no sense
 	ReasonProtocol Reason = 3 // the other side broke the protocol
 	ReasonReplaced Reason = 4 // a newer connection of the same session took over
+	ReasonBusy     Reason = 5 // no room for another camera now; trying again later makes sense
 )
 
 // Bye ends a connection in order; its payload is a text for people (UTF-8). The

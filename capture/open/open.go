@@ -13,6 +13,7 @@ import (
 
 	"framepipe/capture"
 	"framepipe/capture/pattern"
+	"framepipe/capture/replay"
 	"framepipe/capture/stream"
 )
 
@@ -73,6 +74,8 @@ func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera,
 		return openV4L2(ctx, rest, cfg)
 	case synthetic:
 		return pattern.Open(ctx, spec, cfg)
+	case recorded:
+		return replay.Open(ctx, spec, cfg)
 	case stdin, network:
 		return stream.Open(ctx, spec, cfg)
 	}

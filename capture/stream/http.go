@@ -97,7 +97,7 @@ func openHTTPWithin(ctx context.Context, spec string, cfg capture.Config, limit 
 	// Only a picture shows that this is a camera, and how large its frames are.
 	first, cancelFirst := context.WithTimeout(ctx, limit.first)
 	defer cancelFirst()
-	if err := c.await(first); err != nil {
+	if err := c.slot.Await(first); err != nil {
 		c.Close()
 		if e, ok := errors.AsType[*capture.Error](err); ok {
 			return fail(&capture.Error{Err: e.Err, Hint: e.Hint})

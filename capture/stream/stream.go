@@ -40,9 +40,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"framepipe/capture"
+	"framepipe/capture/internal/slot"
 	"framepipe/frame"
 	"framepipe/mjpeg"
 )
@@ -77,22 +77,14 @@ type camera struct {
 	free     func() error      // once nobody reads any more
 	onDemand bool
 
-	wake chan struct{} // one token: slot or err changed
+	slot *slot.Slot
+	err  error         // on demand only: the end
 	done chan struct{} // closed when the reader has ended; nil if there is none
-
-	mu     sync.Mutex
-	slot   *frame.Frame               // guarded by mu
-	err    error                      // guarded by mu; after it no frame comes
-	seq    uint64                     // guarded by mu
-	lost   [frame.SenderCauses]uint64 // guarded by mu
-	width  int                        // guarded by mu; of the last frame
-	height int                        // guarded by mu
-	closed bool                       // guarded by mu
 }
 
 func newCamera(cfg capture.Config, r io.Reader, info capture.Info) *camera {
 	nothing := func() error { return nil }
-	c := &camera{cfg: cfg, info: info, wake: make(chan struct{}, 1), wrapErr: func(err error) error { return err }, stop: nothing, free: nothing}
+	c := &camera{cfg: cfg, info: info, slot: slot.New(), wrapErr: func(err error) error { return err }, stop: nothing, free: nothing}
 	c.split = mjpeg.NewSplitter(r, &c.pool, 0)
 	c.info.Mode, c.info.Port = cfg.Mode.String(), cfg.Port.String()
 	c.info.Format, c.info.StampKind = frame.JPEG.Word(), frame.StampArrival.String()
@@ -109,37 +101,13 @@ func (c *camera) run() {
 	defer close(c.done)
 	for {
 		f, err := c.read()
-		c.mu.Lock()
-		if err != nil || c.closed {
-			if f != nil {
-				f.Release()
-			}
-			c.err = err
-			c.mu.Unlock()
-			c.notify()
+		if err != nil {
+			c.slot.End(err)
 			return
 		}
-		c.replaceSlot()
-		c.number(f)
-		c.slot = f
-		c.mu.Unlock()
-		c.notify()
-	}
-}
-
-func (c *camera) notify() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// replaceSlot drops a frame that nobody took. c.mu is held.
-func (c *camera) replaceSlot() {
-	if c.slot != nil {
-		c.slot.Release()
-		c.slot = nil
-		c.lost[frame.LostEncoderBusy]++
+		if !c.slot.Put(f) {
+			return
+		}
 	}
 }
 
@@ -147,11 +115,7 @@ func (c *camera) replaceSlot() {
 func (c *camera) read() (*frame.Frame, error) {
 	broken := c.split.Broken()
 	f, err := c.split.Next()
-	c.mu.Lock()
-	n := uint64(c.split.Broken() - broken)
-	c.seq += n
-	c.lost[frame.LostCorrupt] += n
-	c.mu.Unlock()
+	c.slot.Lose(frame.LostCorrupt, uint64(c.split.Broken()-broken))
 	if err != nil {
 		return nil, c.wrapErr(err)
 	}
@@ -159,18 +123,10 @@ func (c *camera) read() (*frame.Frame, error) {
 	f.Dequeued = f.Captured
 	f.StampKind = frame.StampArrival
 	f.Data = cutAtBoundary(f.Data, c.boundary)
-	return f, nil
-}
-
-// number gives f its place in the ledger. c.mu is held.
-func (c *camera) number(f *frame.Frame) {
-	c.seq++
-	f.Seq = c.seq
-	f.Counts.Offered, f.Counts.Lost = c.seq, c.lost
 	if h, err := mjpeg.Header(f.Data); err == nil {
 		f.Width, f.Height = h.Width, h.Height
-		c.width, c.height = h.Width, h.Height
 	}
+	return f, nil
 }
 
 func (c *camera) Next(ctx context.Context) (*frame.Frame, error) {
@@ -182,66 +138,26 @@ func (c *camera) Next(ctx context.Context) (*frame.Frame, error) {
 			return nil, c.err
 		}
 		f, err := c.read()
-		c.mu.Lock()
-		defer c.mu.Unlock()
 		if err != nil {
 			c.err = err
 			return nil, err
 		}
-		c.number(f)
+		c.slot.Number(f)
 		return f, nil
 	}
-	for fresh := c.cfg.Mode == capture.Continuous; ; fresh = false {
-		c.mu.Lock()
-		if fresh && c.err == nil { // the last one before the end is still to be had
-			c.replaceSlot()
-		}
-		if f := c.slot; f != nil {
-			c.slot = nil
-			c.mu.Unlock()
-			return f, nil
-		}
-		err := c.err
-		c.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case <-c.wake:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	var notBefore frame.SenderTime
+	if c.cfg.Mode == capture.Continuous {
+		notBefore = frame.SenderNow()
 	}
-}
-
-// await returns when the first picture is there, without taking it.
-func (c *camera) await(ctx context.Context) error {
-	for {
-		c.mu.Lock()
-		have, err := c.slot != nil, c.err
-		c.mu.Unlock()
-		if have {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		select {
-		case <-c.wake:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return c.slot.Take(ctx, notBefore)
 }
 
 func (c *camera) Info() capture.Info {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	info := c.info
-	info.Width, info.Height = c.width, c.height
+	info.Width, info.Height = c.slot.Size()
 	info.Notes = append([]string(nil), info.Notes...)
-	if w, h := c.cfg.Width, c.cfg.Height; c.width > 0 && (w > 0 && w != c.width || h > 0 && h != c.height) {
-		info.Notes = append(info.Notes, fmt.Sprintf("the stream is %dx%d, not the %dx%d asked for: a stream's size cannot be chosen here", c.width, c.height, w, h))
+	if w, h := c.cfg.Width, c.cfg.Height; info.Width > 0 && (w > 0 && w != info.Width || h > 0 && h != info.Height) {
+		info.Notes = append(info.Notes, fmt.Sprintf("the stream is %dx%d, not the %dx%d asked for: a stream's size cannot be chosen here", info.Width, info.Height, w, h))
 	}
 	if n := c.split.Skipped(); c.done == nil && n > 0 {
 		info.Notes = append(info.Notes, fmt.Sprintf("%d bytes outside of pictures skipped", n))
@@ -256,19 +172,10 @@ func (c *camera) SetControl(name string, _ int64) (int64, error) {
 }
 
 func (c *camera) Close() error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
+	c.slot.Close()
 	err := c.stop()
 	if c.done != nil {
 		<-c.done
 	}
-	err = errors.Join(err, c.free())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.slot != nil {
-		c.slot.Release()
-		c.slot = nil
-	}
-	return err
+	return errors.Join(err, c.free())
 }

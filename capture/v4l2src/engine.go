@@ -76,7 +76,7 @@ type engine struct {
 	closed   bool
 	newest   *frame.Frame // the one slot; older frames are released
 	led      ledger
-	skip     int       // frames still to be thrown away (settling, or before anyone asked)
+	skip     int       // frames still to be thrown away (settling); -1 = all, until somebody asks
 	depth    int       // buffers queued per Next in continuous mode
 	bad      int       // damaged frames in a row
 	good     time.Time // when the last usable frame came, or waiting for one began
@@ -317,6 +317,9 @@ func (e *engine) take(b *v4l2.Buffer) {
 	f.Seq, f.Counts = e.led.Offered, e.led.Counts
 	e.kind = f.StampKind
 	e.newest = f
+	if e.port == capture.Still {
+		e.skip = -1 // one was asked for; what comes until STREAMOFF nobody wants
+	}
 	e.mu.Unlock()
 	if old != nil {
 		old.Release()

@@ -16,24 +16,26 @@ import (
 // second speaks the multi-planar API.
 var vividParams = map[string]string{"vivid": "n_devs=2 node_types=0x1,0x1 num_inputs=2,2 input_types=0xc,0xc multiplanar=1,2"}
 
-// programs builds what the guest needs for target ("amd64", "arm/6" …) into dir
-// and says where in the guest it belongs.
-func programs(dir, target string) (map[string]string, error) {
+// program is what is built for a guest.
+type program struct {
+	name, pkg string
+	test      bool
+}
+
+var (
+	agent      = program{"agent", "framepipe/test/vm/agent", false}
+	usbcam     = program{"usbcam", "framepipe/test/vm/usbcam", false}
+	guestTests = program{"guest.test", "framepipe/test/vm/guest", true}
+	layouts    = program{"layouts.test", "framepipe/v4l2", true}
+)
+
+// build compiles programs for target ("amd64", "arm/6" …) into dir and says
+// where in the guest they belong.
+func build(dir, target string, programs ...program) (map[string]string, error) {
 	files := map[string]string{}
-	for _, p := range []struct {
-		name, pkg string
-		test      bool
-	}{
-		{"agent", "framepipe/test/vm/agent", false},
-		{"usbcam", "framepipe/test/vm/usbcam", false},
-		{"guest.test", "framepipe/test/vm/guest", true},
-	} {
+	for _, p := range programs {
 		out := filepath.Join(dir, p.name)
-		tags := []string{}
-		if p.test {
-			tags = append(tags, "vmguest")
-		}
-		if err := bench.Build(out, target, p.pkg, p.test, tags...); err != nil {
+		if err := bench.Build(out, target, p.pkg, p.test, "vmguest"); err != nil {
 			return nil, err
 		}
 		files["/bin/"+p.name] = out

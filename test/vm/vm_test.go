@@ -18,7 +18,7 @@ import (
 // machine is one for all tests: booting is what takes longest.
 var (
 	machine *bench.Machine
-	share   string
+	share   string // appears as /host
 	guest   string // the guest's tests, on the host's side
 )
 
@@ -37,15 +37,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	files, err := programs(dir, "amd64")
+	files, err := build(dir, "amd64", agent, usbcam, guestTests)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	guest = files["/bin/guest.test"]
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
-	machine, err = bench.Start(ctx, bench.Config{Arch: "amd64", Share: share, Files: files, Boot: 3 * time.Minute,
+	machine, err = bench.Start(context.Background(), bench.Config{Arch: "amd64", Share: share, Files: files, Boot: 3 * time.Minute,
 		Modules: []string{"vivid", "vhci-hcd", "uvcvideo"}, Params: vividParams})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "boot:", err)
@@ -56,21 +54,6 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// inGuest runs one of the guest's tests as a test of the host.
-func inGuest(t *testing.T, m *bench.Machine, program, name string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "80s")
-	switch {
-	case err != nil || code != 0:
-		t.Errorf("%s: exit %d, %v\n%s", program, code, err, out)
-	case !strings.Contains(out, "--- PASS: "+name+" "):
-		t.Errorf("%s did not run %s\n%s", program, name, out)
-	case testing.Verbose():
-		t.Log(out)
-	}
-}
-
 // TestGuest runs every test of package guest inside the machine.
 func TestGuest(t *testing.T) {
 	names, err := exec.Command(guest, "-test.list", ".").Output()
@@ -78,7 +61,7 @@ func TestGuest(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := strings.Fields(string(names))
-	if len(list) < 5 {
+	if len(list) < 20 {
 		t.Fatalf("the guest's tests are %q", list)
 	}
 	for _, n := range list {
@@ -86,5 +69,31 @@ func TestGuest(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("console:\n%s", machine.Console())
+	}
+}
+
+// TestPrograms: output, exit status and killing, as tests of whole programs
+// need them.
+func TestPrograms(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out, code, err := machine.Run(ctx, "/bin/usbcam", "-quirk", "nonsense")
+	if err != nil || code != 1 || !strings.Contains(out, "nonsense") {
+		t.Errorf("exit %d, %v: %s", code, err, out)
+	}
+	if _, code, err := machine.Run(ctx, "/bin/absent"); err == nil || code != 127 {
+		t.Errorf("a program that is not there: exit %d, %v", code, err)
+	}
+	p, err := machine.Go("/bin/usbcam")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		t.Fatal("a killed program goes on")
 	}
 }

@@ -1,0 +1,28 @@
+//go:build linux && (vm || vmpi)
+
+package vm
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"framepipe/test/vm/bench"
+)
+
+// inGuest runs one of the guest's tests as a test of the host.
+func inGuest(t *testing.T, m *bench.Machine, program, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	out, code, err := m.Run(ctx, program, "-test.run", "^"+name+"$", "-test.v", "-test.timeout", "160s")
+	switch {
+	case err != nil || code != 0:
+		t.Errorf("%s: exit %d, %v\n%s", program, code, err, out)
+	case !strings.Contains(out, "--- PASS: "+name+" "):
+		t.Errorf("%s did not run %s\n%s", program, name, out)
+	case testing.Verbose():
+		t.Log(out)
+	}
+}
