@@ -31,21 +31,31 @@ func script(t *testing.T, name string) string {
 	return path
 }
 
-// client runs v0_client.py against addr until it ends, and returns its exit
-// status and output.
+// client runs a peer that dials addr until it ends, and returns its exit status
+// and output. args begin with the script's name and its command, if any.
 func client(t *testing.T, addr net.Addr, env []string, args ...string) (status int, output string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(addr.String())
-	args = append([]string{"-B", script(t, "v0_client.py"), "--address", host, "--port", port, "--warmup", "0"}, args...)
+	args = append([]string{"-B", script(t, args[0])}, args[1:]...)
+	args = append(args, "--address", host, "--port", port)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "python3", args...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil || ctx.Err() != nil {
-		t.Fatalf("v0_client.py: %v\n%s", err, out)
+		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+// lastLine decodes the JSON object that peers end with.
+func lastLine(t *testing.T, output string, into any) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), into); err != nil {
+		t.Fatalf("the peer ends with %q: %v", output, err)
+	}
 }
 
 // verdict is what v0_server.py says at its end; see test/peers/README.md.
@@ -59,7 +69,7 @@ type verdict struct {
 	Bad     []string
 }
 
-// server is a running v0_server.py.
+// server is a running peer that listens.
 type server struct {
 	addr string
 	cmd  *exec.Cmd
@@ -67,10 +77,12 @@ type server struct {
 	errs bytes.Buffer
 }
 
+// startServer starts a peer; args as for client.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := &server{}
-	args = append([]string{"-B", script(t, "v0_server.py"), "--address", "127.0.0.1", "--port", "0", "--json"}, args...)
+	args = append([]string{"-B", script(t, args[0])}, args[1:]...)
+	args = append(args, "--address", "127.0.0.1", "--port", "0", "--json")
 	s.cmd = exec.Command("python3", args...)
 	s.cmd.Stderr = &s.errs
 	stdout, err := s.cmd.StdoutPipe()
@@ -90,25 +102,20 @@ func startServer(t *testing.T, args ...string) *server {
 	line, err := s.out.ReadString('\n')
 	_, addr, ok := strings.Cut(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
-		t.Fatalf("v0_server.py says %q, %v\n%s", line, err, &s.errs)
+		t.Fatalf("%v says %q, %v\n%s", args, line, err, &s.errs)
 	}
 	s.addr = addr
 	return s
 }
 
-// end waits for the server's end and returns what it says.
-func (s *server) end(t *testing.T) verdict {
+// end waits for the server's end and decodes what it says.
+func (s *server) end(t *testing.T, into any) {
 	t.Helper()
 	out, err := io.ReadAll(s.out)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(out) == 0 {
+		t.Fatalf("%v ended without a word: %v\n%s", s.cmd.Args, err, &s.errs)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	var v verdict
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &v); err != nil {
-		t.Fatalf("v0_server.py ends with %q: %v\n%s", out, err, &s.errs)
-	}
-	return v
+	lastLine(t, string(out), into)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

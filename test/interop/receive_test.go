@@ -147,7 +147,7 @@ func TestReceiveOrigin(t *testing.T) {
 			t.Run(fmt.Sprintf("%dx%d %s %s %s", size.w, size.h, c.format, c.mode, c.port), func(t *testing.T) {
 				t.Parallel()
 				r := startReceiver(t, stream.ReceiverConfig{Raw: stream.RawFormat{Width: size.w, Height: size.h}})
-				status, out := client(t, r.addr, []string{"PICAMERA_JPEG_SIZE=67621"},
+				status, out := client(t, r.addr, []string{"PICAMERA_JPEG_SIZE=67621"}, "v0_client.py", "--warmup", "0",
 					"-W", itoa(size.w), "-H", itoa(size.h), "-format", c.format, "-vidport", c.port, c.mode, "--frames", itoa(c.frames))
 				if status != 0 {
 					t.Errorf("the client ended with %d: %s", status, out)
@@ -207,7 +207,7 @@ func TestReceiveMisbehaving(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startReceiver(t, stream.ReceiverConfig{Timeout: 1500 * time.Millisecond})
-			_, out := client(t, r.addr, nil, "--misbehave", c.what, "--after", itoa(c.after))
+			_, out := client(t, r.addr, nil, "v0_client.py", "--warmup", "0", "--misbehave", c.what, "--after", itoa(c.after))
 			if strings.Contains(out, "Traceback") {
 				t.Fatal(out)
 			}
@@ -220,7 +220,7 @@ func TestReceiveMisbehaving(t *testing.T) {
 				t.Errorf("%d cameras are known", n)
 			}
 			// Nobody else has to suffer for it.
-			status, out := client(t, r.addr, []string{"PICAMERA_PACE=0"}, "--frames", "5")
+			status, out := client(t, r.addr, []string{"PICAMERA_PACE=0"}, "v0_client.py", "--warmup", "0", "--frames", "5")
 			if s := r.gone(t, c.frames+5); status != 0 || s.Live.Frames != c.frames+5 {
 				t.Errorf("the next camera ended with %d after %d frames: %s", status, s.Live.Frames-c.frames, out)
 			}
@@ -232,7 +232,7 @@ func TestReceiveMisbehaving(t *testing.T) {
 // buffer holds them back, and none is lost.
 func TestReceiveSmallFrames(t *testing.T) {
 	r := startReceiver(t, stream.ReceiverConfig{})
-	status, out := client(t, r.addr, nil, "-W", "64", "-H", "48", "--frames", "9")
+	status, out := client(t, r.addr, nil, "v0_client.py", "--warmup", "0", "-W", "64", "-H", "48", "--frames", "9")
 	if s := r.gone(t, 9); status != 0 || s.Live.Frames != 9 || s.Live.FrameSize > 8192 {
 		t.Errorf("status %d, %d frames of %d bytes: %s", status, s.Live.Frames, s.Live.FrameSize, out)
 	}

@@ -32,11 +32,17 @@ func payload(n int) []byte {
 // if n is 0), none of which may be replaced by another.
 func send(t *testing.T, addr string, n int) (stream.SenderStats, error) {
 	t.Helper()
+	return sendFrames(t, stream.SenderConfig{Address: addr, V0: true}, n)
+}
+
+func sendFrames(t *testing.T, cfg stream.SenderConfig, n int) (stream.SenderStats, error) {
+	t.Helper()
 	policy, err := stream.ParsePolicy("block")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := stream.NewSender(stream.SenderConfig{Address: addr, V0: true, Policy: policy})
+	cfg.Policy = policy
+	s := stream.NewSender(cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	feeding, stop := context.WithCancel(ctx)
@@ -50,6 +56,8 @@ func send(t *testing.T, addr string, n int) (stream.SenderStats, error) {
 		for i := 0; (n == 0 || i < n) && feeding.Err() == nil; i++ {
 			f := frame.New(payload(i), nil)
 			f.Seq, f.Counts.Offered, f.Format = uint64(i+1), uint64(i+1), frame.JPEG
+			f.Captured = frame.SenderNow()
+			f.Dequeued, f.Encoded, f.StampKind = f.Captured, f.Captured, frame.StampTick
 			s.Mailbox().Put(f)
 			if s.Mailbox().WaitIdle(feeding, true) != nil {
 				return
@@ -65,12 +73,13 @@ func send(t *testing.T, addr string, n int) (stream.SenderStats, error) {
 func TestSendToOrigin(t *testing.T) {
 	dir := t.TempDir()
 	const frames = 40
-	srv := startServer(t, "--no-open", "--dump", dir)
+	srv := startServer(t, "v0_server.py", "--no-open", "--dump", dir)
 	stats, err := send(t, srv.addr, frames)
 	if err != nil {
 		t.Error(err)
 	}
-	v := srv.end(t)
+	var v verdict
+	srv.end(t, &v)
 	crc := crc32.NewIEEE()
 	for i := range frames {
 		crc.Write(payload(i))
@@ -90,12 +99,13 @@ func TestSendToOrigin(t *testing.T) {
 // The published script ends itself after its last record: an ordinary end.
 func TestSendUntilTheLastRecord(t *testing.T) {
 	summary := filepath.Join(t.TempDir(), "summary.txt")
-	srv := startServer(t, "--no-open", "--records", "3", "--record-length", "0.2", "--summary", summary)
+	srv := startServer(t, "v0_server.py", "--no-open", "--records", "3", "--record-length", "0.2", "--summary", summary)
 	stats, err := send(t, srv.addr, 0)
 	if !errors.Is(err, stream.ErrReceiverClosed) {
 		t.Errorf("the sender ended with: %v", err)
 	}
-	v := srv.end(t)
+	var v verdict
+	srv.end(t, &v)
 	if v.End != "last record" || v.Records != 3 || stats.Counts.Sent < uint64(v.Frames) || stats.Counts.Imbalance() != 0 {
 		t.Errorf("the server says %+v, the sender %+v", v, stats)
 	}
@@ -116,7 +126,7 @@ func TestSendToMisbehaving(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := startServer(t, "--no-open", "--misbehave", c.what, "--after", "3")
+			srv := startServer(t, "v0_server.py", "--no-open", "--misbehave", c.what, "--after", "3")
 			n := 0
 			if c.err == nil {
 				n = 50
