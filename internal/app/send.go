@@ -114,7 +114,9 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	stop()
 	wg.Wait()
 	con.setStatus("")
-	s.finalLines(log)
+	if s.sender.Stats().Counts.Offered > 0 {
+		s.finalLines(log)
+	}
 	return sendError(err)
 }
 
