@@ -1,0 +1,3 @@
+package v4l2
+
+const inputSize = 76
