@@ -14,12 +14,14 @@ func Convertible(to, from frame.FourCC) bool {
 	switch to {
 	case frame.I420, frame.RGB24, frame.BGR24, frame.GREY:
 		return true
+	case frame.NV12, frame.YUYV, frame.UYVY:
+		return from == frame.I420 || from == to
 	}
-	return to == from
+	return false
 }
 
 // Convert fills dst with the picture of src, which has the same size. Anything
-// becomes I420, RGB24, BGR24 or GREY; the other formats only themselves.
+// becomes I420, RGB24, BGR24 or GREY; the other formats are made of I420 only.
 func Convert(dst, src *Image) error {
 	if dst.Width != src.Width || dst.Height != src.Height {
 		return fmt.Errorf("%w: converting %dx%d to %dx%d", ErrSize, src.Width, src.Height, dst.Width, dst.Height)
@@ -42,8 +44,10 @@ func Convert(dst, src *Image) error {
 		toGrey(dst, src)
 	case dst.Format == frame.I420:
 		toI420(dst, src)
-	default:
+	case isRGB(dst.Format):
 		toRGB(dst, src)
+	default:
+		fromI420(dst, src)
 	}
 	return nil
 }
@@ -147,5 +151,23 @@ func toRGB(dst, src *Image) {
 				d[x], d[x+1], d[x+2] = s[x+2], s[x+1], s[x]
 			}
 		}
+	}
+}
+
+func isRGB(f frame.FourCC) bool { return f == frame.RGB24 || f == frame.BGR24 }
+
+// fromI420 makes the formats that cameras give and few viewers want.
+func fromI420(dst, src *Image) {
+	w, h := src.Width, src.Height
+	cw := half(w)
+	if dst.Format == frame.NV12 {
+		copyPlane(dst, src, 0, w, h)
+		for y := range half(h) {
+			mergeUV(dst.row(1, y, 2*cw), src.row(1, y, cw), src.row(2, y, cw))
+		}
+		return
+	}
+	for y := range h {
+		pack(dst.row(0, y, 4*cw), src.row(0, y, w), src.row(1, y/2, cw), src.row(2, y/2, cw), dst.Format == frame.UYVY)
 	}
 }

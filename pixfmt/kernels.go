@@ -107,6 +107,32 @@ func splitUV(u, v, s []byte) {
 	}
 }
 
+func mergeUV(d, u, v []byte) {
+	v = v[:len(u)]
+	for x := 0; x < len(u) && len(d) >= 2; x++ {
+		d[0], d[1] = u[x], v[x]
+		d = d[2:]
+	}
+}
+
+// pack interleaves; a last odd column's luma is there twice.
+func pack(d, yy, u, v []byte, uyvy bool) {
+	v = v[:len(u)]
+	for x := 0; x < len(u) && len(d) >= 4 && len(yy) > 0; x++ {
+		y0, y1 := yy[0], yy[len(yy)-1]
+		if len(yy) >= 2 {
+			y1 = yy[1]
+			yy = yy[2:]
+		}
+		if uyvy {
+			d[0], d[1], d[2], d[3] = u[x], y0, v[x], y1
+		} else {
+			d[0], d[1], d[2], d[3] = y0, u[x], y1, v[x]
+		}
+		d = d[4:]
+	}
+}
+
 func planarToRGB(d, yy, u, v []byte, m mix) {
 	v = v[:len(u)]
 	for x := 0; x < len(u); x++ {

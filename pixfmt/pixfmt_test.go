@@ -28,10 +28,13 @@ func compareConversion(t *testing.T, dst, src *Image) {
 			if got, _, _ := refYUV(dst, x, y); got != want {
 				t.Fatalf("%s->%s %dx%d luma at %d,%d: %d want %d", src.Format, dst.Format, src.Width, src.Height, x, y, got, want)
 			}
-			if dst.Format == frame.I420 && x&1 == 0 && y&1 == 0 {
+			if dst.Format != frame.GREY {
 				u, v := refChroma(src, x/2, y/2)
+				if dst.Format == src.Format {
+					_, u, v = refYUV(src, x, y)
+				}
 				if _, gu, gv := refYUV(dst, x, y); gu != u || gv != v {
-					t.Fatalf("%s->I420 %dx%d chroma at %d,%d: %d,%d want %d,%d", src.Format, src.Width, src.Height, x/2, y/2, gu, gv, u, v)
+					t.Fatalf("%s->%s %dx%d chroma at %d,%d: %d,%d want %d,%d", src.Format, dst.Format, src.Width, src.Height, x/2, y/2, gu, gv, u, v)
 				}
 			}
 		}
@@ -207,26 +210,70 @@ func refScale(p, o []byte, sw, sh, dw, dh, unit int) {
 	}
 }
 
+func compareScale(t *testing.T, s *Scaler, dst, src *Image) {
+	t.Helper()
+	if err := s.Scale(dst, src); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range shapeOf(src.Format) {
+		sw, sh, dw, dh := p.cols(src.Width), p.rows(src.Height), p.cols(dst.Width), p.rows(dst.Height)
+		var flat []byte
+		for y := range sh {
+			flat = append(flat, src.row(i, y, sw*p.unit)...)
+		}
+		want := make([]byte, dw*dh*p.unit)
+		refScale(flat, want, sw, sh, dw, dh, p.unit)
+		for y := range dh {
+			if got := dst.row(i, y, dw*p.unit); !bytes.Equal(got, want[y*dw*p.unit:(y+1)*dw*p.unit]) {
+				t.Fatalf("%s %dx%d to %dx%d plane %d row %d: %v want %v", src.Format, src.Width, src.Height, dst.Width, dst.Height, i, y, got, want[y*dw*p.unit:(y+1)*dw*p.unit])
+			}
+		}
+	}
+}
+
+// turnable are the formats that are scaled and turned as they are.
+var turnable = []frame.FourCC{frame.I420, frame.NV12, frame.RGB24, frame.BGR24, frame.GREY}
+
 func TestScaleAgreesWithTwin(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	var s Scaler
-	for _, f := range []frame.FourCC{frame.I420, frame.NV12, frame.RGB24, frame.GREY} {
+	for _, f := range turnable {
 		for _, c := range [][4]int{{8, 8, 4, 4}, {9, 7, 4, 3}, {16, 16, 5, 1}, {5, 5, 5, 5}, {4, 4, 7, 9}, {33, 17, 16, 9}, {1, 1, 3, 3}, {32, 8, 32, 4}} {
 			src, dst := random(rng, f, c[0], c[1], 3, 1), random(rng, f, c[2], c[3], 2, 0)
-			if err := s.Scale(&dst, &src); err != nil {
-				t.Fatal(err)
-			}
-			for i, p := range shapeOf(f) {
-				sw, sh, dw, dh := p.cols(c[0]), p.rows(c[1]), p.cols(c[2]), p.rows(c[3])
-				var flat []byte
-				for y := range sh {
-					flat = append(flat, src.row(i, y, sw*p.unit)...)
+			compareScale(t, &s, &dst, &src)
+		}
+	}
+}
+
+func compareOrient(t *testing.T, dst, src *Image, rot int, fh, fv bool) {
+	t.Helper()
+	if err := Orient(dst, src, rot, fh, fv); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range shapeOf(src.Format) {
+		dw, dh := p.cols(dst.Width), p.rows(dst.Height)
+		for y := range dh {
+			for x := range dw {
+				tx, ty := x, y
+				if fh {
+					tx = dw - 1 - x
 				}
-				want := make([]byte, dw*dh*p.unit)
-				refScale(flat, want, sw, sh, dw, dh, p.unit)
-				for y := range dh {
-					if got := dst.row(i, y, dw*p.unit); !bytes.Equal(got, want[y*dw*p.unit:(y+1)*dw*p.unit]) {
-						t.Fatalf("%s %v plane %d row %d: %v want %v", f, c, i, y, got, want[y*dw*p.unit:(y+1)*dw*p.unit])
+				if fv {
+					ty = dh - 1 - y
+				}
+				// Undo the clockwise rotation.
+				sx, sy := tx, ty
+				switch rot {
+				case 90:
+					sx, sy = ty, dw-1-tx
+				case 180:
+					sx, sy = dw-1-tx, dh-1-ty
+				case 270:
+					sx, sy = dh-1-ty, tx
+				}
+				for c := range p.unit {
+					if got, want := dst.at(i, x*p.unit+c, y), src.at(i, sx*p.unit+c, sy); got != want {
+						t.Fatalf("%s rotate %d flips %v %v plane %d at %d,%d: %d want %d", src.Format, rot, fh, fv, i, x, y, got, want)
 					}
 				}
 			}
@@ -236,48 +283,35 @@ func TestScaleAgreesWithTwin(t *testing.T) {
 
 func TestOrientAgreesWithTwin(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
-	for _, f := range []frame.FourCC{frame.I420, frame.NV12, frame.RGB24, frame.GREY} {
+	for _, f := range turnable {
 		for _, rot := range []int{0, 90, 180, 270} {
 			for flips := range 4 {
-				fh, fv := flips&1 != 0, flips&2 != 0
 				src := random(rng, f, 7, 5, 3, 1)
 				w, h := Oriented(7, 5, rot)
 				dst := random(rng, f, w, h, 1, 1)
-				if err := Orient(&dst, &src, rot, fh, fv); err != nil {
-					t.Fatal(err)
-				}
-				for i, p := range shapeOf(f) {
-					dw, dh := p.cols(w), p.rows(h)
-					for y := range dh {
-						for x := range dw {
-							tx, ty := x, y
-							if fh {
-								tx = dw - 1 - x
-							}
-							if fv {
-								ty = dh - 1 - y
-							}
-							// Undo the clockwise rotation.
-							sx, sy := tx, ty
-							switch rot {
-							case 90:
-								sx, sy = ty, dw-1-tx
-							case 180:
-								sx, sy = dw-1-tx, dh-1-ty
-							case 270:
-								sx, sy = dh-1-ty, tx
-							}
-							for c := range p.unit {
-								if got, want := dst.at(i, x*p.unit+c, y), src.at(i, sx*p.unit+c, sy); got != want {
-									t.Fatalf("%s rotate %d flips %v %v plane %d at %d,%d: %d want %d", f, rot, fh, fv, i, x, y, got, want)
-								}
-							}
-						}
-					}
-				}
+				compareOrient(t, &dst, &src, rot, flips&1 != 0, flips&2 != 0)
 			}
 		}
 	}
+}
+
+func FuzzScaleAndOrient(f *testing.F) {
+	f.Add(uint8(0), uint8(9), uint8(7), uint8(4), uint8(3), uint8(5), uint64(1))
+	f.Add(uint8(2), uint8(1), uint8(60), uint8(33), uint8(2), uint8(11), uint64(2))
+	f.Fuzz(func(t *testing.T, format, w, h, dw, dh, how uint8, seed uint64) {
+		if w == 0 || h == 0 || dw == 0 || dh == 0 {
+			return
+		}
+		ff := turnable[int(format)%len(turnable)]
+		rng := rand.New(rand.NewPCG(seed, 0))
+		src := random(rng, ff, int(w), int(h), int(how>>4&3), int(how>>6))
+		scaled := random(rng, ff, int(dw), int(dh), 1, 0)
+		compareScale(t, new(Scaler), &scaled, &src)
+		rot := int(how&3) * 90
+		tw, th := Oriented(int(w), int(h), rot)
+		turned := random(rng, ff, tw, th, 2, 0)
+		compareOrient(t, &turned, &src, rot, how&4 != 0, how&8 != 0)
+	})
 }
 
 func TestNothingAllocates(t *testing.T) {

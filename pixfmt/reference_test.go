@@ -12,8 +12,6 @@ import (
 
 var all = []frame.FourCC{frame.I420, frame.NV12, frame.YUYV, frame.UYVY, frame.RGB24, frame.BGR24, frame.GREY}
 
-func isRGB(f frame.FourCC) bool { return f == frame.RGB24 || f == frame.BGR24 }
-
 func (m *Image) at(p, x, y int) byte { return m.Planes[p][y*m.Strides[p]+x] }
 
 // refYUV is the stored luma and chroma of pixel x, y.

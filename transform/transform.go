@@ -143,7 +143,8 @@ func (s *Stage) plan(f frame.FourCC, w, h int) plan {
 		p.decode = have
 	} else if change && c.Format == frame.GREY && have != frame.GREY {
 		p.first, have = frame.GREY, frame.GREY
-	} else if change && (have == frame.YUYV || have == frame.UYVY) {
+	} else if change && (have == frame.YUYV || have == frame.UYVY) ||
+		c.Format != frame.JPEG && c.Format != have && !pixfmt.Convertible(c.Format, have) {
 		p.first, have = frame.I420, frame.I420
 	}
 	if c.Format == frame.JPEG {
