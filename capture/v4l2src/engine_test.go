@@ -421,7 +421,7 @@ func TestCancelledNext(t *testing.T) {
 		d.interval = time.Second
 		e := newEngine(d, capture.Continuous, capture.Video)
 		defer e.close()
-		time.Sleep(10 * time.Second) // what was queued to begin with is filled
+		time.Sleep(10500 * time.Millisecond) // what was queued to begin with is filled; between two ticks
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			if _, err := e.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"framepipe/stream"
 	"framepipe/wire"
@@ -79,7 +80,7 @@ func TestSendV1(t *testing.T) {
 // The receiver hangs up in the middle, twice: the sender dials again in the same
 // session, sends nothing twice, and the ledger says what was lost.
 func TestSendV1Again(t *testing.T) {
-	const frames = 60
+	const frames = 600 // more than the kernel's buffers hold in two connections
 	srv := startServer(t, "v1.py", "receive", "--connections", "3", "--hang-up-after", "10")
 	stats, err := sendFrames(t, v1Config(srv), frames)
 	if err != nil {
@@ -103,13 +104,20 @@ func TestSendV1Refused(t *testing.T) {
 	}
 }
 
+// A receiver that has what it wanted says so and goes: the sender understands,
+// keeps its books, and would go on with the next receiver.
 func TestSendV1EnoughFrames(t *testing.T) {
 	srv := startServer(t, "v1.py", "receive", "--frames", "10")
-	stats, err := sendFrames(t, v1Config(srv), 0)
+	cfg := v1Config(srv)
+	cfg.Retry = time.Second
+	stats, err := sendFrames(t, cfg, 0)
 	var v received
 	srv.end(t, &v)
-	if v.Frames < 10 || v.End != "bye" || stats.Counts.Imbalance() != 0 {
-		t.Errorf("the peer says %+v, the sender %+v, %v", v, stats, err)
+	if v.Frames < 10 || strings.HasPrefix(v.End, "protocol") || v.Unbalanced != 0 {
+		t.Errorf("the peer says %+v", v)
+	}
+	if err == nil || stats.Counts.Imbalance() != 0 || stats.Received < 10 {
+		t.Errorf("the sender says %+v, %v", stats, err)
 	}
 }
 
@@ -134,7 +142,10 @@ func TestSendV1Control(t *testing.T) {
 	default:
 		t.Error("the sender was asked for nothing")
 	}
-	if len(v.States) == 0 || v.States[0][0] != 4711.0 || v.States[0][1].(map[string]any)["quality"] != 60.0 {
-		t.Errorf("the answer was %v", v.States)
+	for _, s := range v.States {
+		if s[0] == 4711.0 && s[1].(map[string]any)["quality"] == 60.0 {
+			return
+		}
 	}
+	t.Errorf("none of these is the answer: %v", v.States)
 }

@@ -6,6 +6,7 @@
 package vm
 
 import (
+	"os"
 	"path/filepath"
 
 	"framepipe/test/vm/bench"
@@ -32,6 +33,9 @@ var (
 // build compiles programs for target ("amd64", "arm/6" …) into dir and says
 // where in the guest they belong.
 func build(dir, target string, programs ...program) (map[string]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
 	files := map[string]string{}
 	for _, p := range programs {
 		out := filepath.Join(dir, p.name)

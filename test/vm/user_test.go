@@ -20,7 +20,6 @@ func TestLayoutsOnOtherProcessors(t *testing.T) {
 		{"arm/6", []string{"qemu-arm-static", "-cpu", "arm1176"}}, // Pi 1 and Zero
 		{"arm/7", []string{"qemu-arm-static"}},
 		{"arm64", []string{"qemu-aarch64-static"}},
-		{"386", []string{"qemu-i386-static"}},
 	} {
 		t.Run(tc.target, func(t *testing.T) {
 			files, err := build(t.TempDir(), tc.target, layouts)

@@ -43,6 +43,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	guest = files["/bin/guest.test"]
+	short, err := build(filepath.Join(dir, "386"), "386", guestTests, layouts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	files["/bin/guest-386"], files["/bin/layouts-386"] = short["/bin/guest.test"], short["/bin/layouts.test"]
 	machine, err = bench.Start(context.Background(), bench.Config{Arch: "amd64", Share: share, Files: files, Boot: 3 * time.Minute,
 		Modules: []string{"vivid", "vhci-hcd", "uvcvideo"}, Params: vividParams})
 	if err != nil {
@@ -69,6 +75,20 @@ func TestGuest(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("console:\n%s", machine.Console())
+	}
+}
+
+// Test32Bit runs 32-bit binaries, whose structs the kernel's compatibility layer
+// translates, as it does for those of a 32-bit Raspberry Pi OS on a 64-bit kernel.
+func Test32Bit(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, code, err := machine.Run(ctx, "/bin/layouts-386", "-test.v")
+	if err != nil || code != 0 || !strings.Contains(out, "--- PASS: TestLayouts") {
+		t.Errorf("layouts: exit %d, %v\n%s", code, err, out)
+	}
+	for _, n := range everyIoctl {
+		t.Run(n, func(t *testing.T) { inGuest(t, machine, "/bin/guest-386", n) })
 	}
 }
 

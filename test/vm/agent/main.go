@@ -166,13 +166,13 @@ func (a *agent) serve() error {
 			a.mu.Unlock()
 			a.send(bench.Reply{ID: r.ID, Done: true})
 		case len(r.Argv) > 0:
-			go a.run(r)
+			a.start(r)
 		}
 	}
 }
 
-// run starts a program and reports its output and end.
-func (a *agent) run(r bench.Request) {
+// start begins a program, so that a request to kill it that follows finds it.
+func (a *agent) start(r bench.Request) {
 	cmd := exec.Command(r.Argv[0], r.Argv[1:]...)
 	cmd.Env = append(os.Environ(), r.Env...)
 	w := &forward{a: a, id: r.ID}
@@ -185,6 +185,11 @@ func (a *agent) run(r bench.Request) {
 	a.mu.Lock()
 	a.procs[r.ID] = cmd.Process
 	a.mu.Unlock()
+	go a.wait(r, cmd)
+}
+
+// wait reports a program's end.
+func (a *agent) wait(r bench.Request, cmd *exec.Cmd) {
 	if r.TimeoutSec > 0 {
 		t := time.AfterFunc(time.Duration(r.TimeoutSec)*time.Second, func() { cmd.Process.Kill() })
 		defer t.Stop()

@@ -33,6 +33,9 @@ func stream(t *testing.T, path string, f v4l2.Format, buffers int) (*v4l2.Device
 	if err != nil {
 		t.Fatal(err)
 	}
+	if iv, err := d.SetInterval(v4l2.Fraction{Num: 1, Den: 60}); err != nil || iv.FPS() != 60 {
+		t.Fatalf("%v, %v", iv, err)
+	}
 	s, err := d.NewStream(buffers)
 	if err != nil {
 		t.Fatal(err)
