@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -432,10 +433,16 @@ func FuzzCutAtBoundary(f *testing.F) {
 func FuzzRedact(f *testing.F) {
 	f.Add("http://user:passw0rd@host/path?x=passw0rd")
 	f.Fuzz(func(t *testing.T, s string) {
-		before, after, found := strings.Cut(s, "@")
-		if _, p, ok := strings.Cut(strings.TrimPrefix(before, "http://"), ":"); ok && found && len(p) > 6 && strings.HasPrefix(s, "http://") && !strings.ContainsAny(p, "/?#:@") &&
-			!strings.Contains(after, p) && !strings.Contains(after, "@") && strings.Contains(redact(s), p) {
-			t.Errorf("%q shows %q", redact(s), p)
+		// Whatever stands before the @ makes no difference.
+		before, after, found := strings.Cut(strings.TrimPrefix(s, "http://"), "@")
+		if !found || !strings.HasPrefix(s, "http://") || strings.ContainsAny(before, "/?#") || strings.Contains(after, "@") {
+			return
+		}
+		if u, err := url.Parse(s); err != nil || u.User == nil {
+			return
+		}
+		if a, b := redact(s), redact("http://"+after); a != b {
+			t.Errorf("%q is shown as %q, without the secret as %q", s, a, b)
 		}
 	})
 }

@@ -1,0 +1,107 @@
+package slot
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"framepipe/frame"
+)
+
+func put(s *Slot, p *frame.Pool, at frame.SenderTime) bool {
+	f := p.Get(1)
+	f.Captured = at
+	return s.Put(f)
+}
+
+// Whatever is put, lost and taken in whatever order: what was returned before a
+// frame is what its ledger leaves over.
+func TestLedgerBalancesUnderConcurrency(t *testing.T) {
+	s, p := New(), new(frame.Pool)
+	const n = 5000
+	go func() {
+		for i := range n {
+			if i%7 == 0 {
+				s.Lose(frame.LostGap, 2)
+			}
+			put(s, p, frame.SenderTime(i+1))
+		}
+		s.End(io.EOF)
+	}()
+	returned, last := uint64(0), uint64(0)
+	for {
+		f, err := s.Take(t.Context(), 0)
+		if err != nil {
+			if err != io.EOF {
+				t.Fatal(err)
+			}
+			break
+		}
+		if f.Seq <= last || f.Counts.Offered != f.Seq || f.Seq-1-f.Counts.LostTotal() != returned {
+			t.Fatalf("after %d frames: %+v", returned, f.Meta)
+		}
+		last = f.Seq
+		returned++
+		f.Release()
+	}
+	if want := uint64(n + (n+6)/7*2); last != want || s.Seq() != want {
+		t.Errorf("last frame %d, want %d: the last one is never lost", last, want)
+	}
+	if p.Out() != 0 {
+		t.Errorf("%d frames leaked", p.Out())
+	}
+}
+
+func TestTakeWaitsForAFreshOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := New(), new(frame.Pool)
+		put(s, p, 100)
+		if err := s.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			put(s, p, 150)
+			time.Sleep(time.Second)
+			put(s, p, 200)
+		}()
+		start := time.Now()
+		f, err := s.Take(t.Context(), 200)
+		if err != nil || f.Captured != 200 || f.Counts.Lost[frame.LostEncoderBusy] != 2 || time.Since(start) != 2*time.Second {
+			t.Errorf("%+v, %v after %v", f, err, time.Since(start))
+		}
+		f.Release()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Take(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEndAndClose(t *testing.T) {
+	s, p := New(), new(frame.Pool)
+	put(s, p, 1)
+	s.End(io.EOF)
+	s.End(io.ErrUnexpectedEOF)
+	f, err := s.Take(t.Context(), 1000) // the last one is returned although it is old
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	if _, err := s.Take(t.Context(), 0); err != io.EOF {
+		t.Errorf("%v, want the first reason", err)
+	}
+	if err := s.Await(t.Context()); err != io.EOF {
+		t.Error(err)
+	}
+	s = New()
+	put(s, p, 1)
+	s.Close()
+	if put(s, p, 2) || p.Out() != 0 {
+		t.Errorf("a closed slot keeps %d frames", p.Out())
+	}
+}
