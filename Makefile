@@ -1,0 +1,38 @@
+# `make` alone lists what there is. The work itself is done by small Go programs
+# under test/, so that it runs the same way on every system.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check bench fuzz dist test-pi clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build ./framepipe for this machine
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o framepipe ./cmd/framepipe
+
+demo: ## a synthetic camera and a viewer in one process; needs Go only
+	go run ./cmd/framepipe demo
+
+test: ## everything: checks, Go and Python tests, all platforms, the VM; installs Debian packages when root
+	go run ./test/run all
+
+check: ## the quick part: gofmt, vet, staticcheck, the repository's own rules
+	go run ./test/run check
+
+bench: ## all benchmarks, once, in Go benchmark format
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz
+
+dist: ## static binaries for all platforms in dist/, with SHA256SUMS
+	go run ./test/dist -version '$(VERSION)' -o dist
+
+test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)
+	go test -tags vmpi -timeout 60m -v ./test/vm
+
+clean: ## remove what the other targets made
+	rm -rf framepipe dist build .cache

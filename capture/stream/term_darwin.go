@@ -1,0 +1,5 @@
+package stream
+
+import "golang.org/x/sys/unix"
+
+const ioctlGetTermios = unix.TIOCGETA

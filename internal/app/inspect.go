@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"framepipe/capture"
+	"framepipe/capture/v4l2src"
+	"framepipe/internal/doctor"
+	"framepipe/mjpeg"
+)
+
+func devicesCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "devices", Usage: "list the cameras here: formats, sizes, frame rates, controls",
+		Flags: withEnv("devices", []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}}),
+		Action: func(_ context.Context, c *cli.Command) error {
+			list, err := v4l2src.List()
+			if err != nil {
+				return err
+			}
+			if c.Bool("json") {
+				if list == nil {
+					list = []v4l2src.DeviceInfo{}
+				}
+				return writeJSON(e.stdout, list)
+			}
+			return printDevices(e.stdout, list)
+		},
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func printDevices(w io.Writer, list []v4l2src.DeviceInfo) error {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "no camera found")
+		fmt.Fprintln(w, "framepipe doctor says what may be wrong; the synthetic camera is always there: --source pattern")
+	}
+	for _, d := range list {
+		fmt.Fprintf(w, "%s  %s\n  --source v4l2:%s   driver %s, bus %s\n", d.Path, d.Name, d.Path, d.Driver, d.Bus)
+		if d.Error != "" {
+			fmt.Fprintf(w, "  %s\n", d.Error)
+		}
+		for _, f := range d.Formats {
+			use := f.Word
+			if use == "" {
+				use = "not usable here"
+			}
+			fmt.Fprintf(w, "  %s (%s, %s)\n", f.FourCC, f.Description, use)
+			for _, s := range f.Sizes {
+				if s.MinWidth > 0 {
+					fmt.Fprintf(w, "    %dx%d to %dx%d  %s\n", s.MinWidth, s.MinHeight, s.Width, s.Height, rates(s))
+					continue
+				}
+				fmt.Fprintf(w, "    %dx%d  %s\n", s.Width, s.Height, rates(s))
+			}
+		}
+		for _, c := range d.Controls {
+			fmt.Fprintf(w, "  --control %s=%d   %s\n", c.Name, c.Value, controlRange(c))
+		}
+	}
+	return nil
+}
+
+func rates(s v4l2src.SizeInfo) string {
+	if len(s.FPS) == 0 {
+		return ""
+	}
+	if s.MinFPS > 0 && len(s.FPS) == 1 {
+		return fmt.Sprintf("%g to %g fps", s.MinFPS, s.FPS[0])
+	}
+	var all []string
+	for _, f := range s.FPS {
+		all = append(all, fmt.Sprintf("%.4g", f))
+	}
+	return strings.Join(all, ", ") + " fps"
+}
+
+func controlRange(c capture.Control) string {
+	var b strings.Builder
+	switch {
+	case len(c.Menu) > 0:
+		for i, m := range c.Menu {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%d=%s", m.Value, m.Label)
+		}
+	case c.Type == "button":
+		b.WriteString("button")
+	default:
+		fmt.Fprintf(&b, "%d to %d", c.Min, c.Max)
+		if c.Step > 1 {
+			fmt.Fprintf(&b, " in steps of %d", c.Step)
+		}
+		fmt.Fprintf(&b, ", default %d", c.Default)
+	}
+	if flags := slices.Clone(c.Flags); len(flags) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(flags, ", "))
+	}
+	return b.String()
+}
+
+func doctorCommand(e *env) *cli.Command {
+	return &cli.Command{
+		Name: "doctor", Usage: "find what makes it slow or fail here, each with the way to mend it",
+		Flags: withEnv("doctor", []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
+			&cli.StringFlag{Name: "source", Usage: "look at this camera only, v4l2:/dev/video0"},
+		}),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: mjpeg.NewEncoder().Name()})
+			if c.Bool("json") {
+				return writeJSON(e.stdout, found)
+			}
+			return doctor.Render(e.stdout, found)
+		},
+	}
+}

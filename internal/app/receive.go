@@ -1,0 +1,386 @@
+package app
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"framepipe/camera"
+	"framepipe/frame"
+	"framepipe/internal/web"
+	"framepipe/measure"
+	"framepipe/stream"
+	"framepipe/wire"
+)
+
+func receiveCommand(e *env) *cli.Command {
+	flags := append(captureFlags(""),
+		&cli.StringFlag{Name: "listen", Value: ":1308", Usage: "where cameras connect to"},
+		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: `where the page is; "" = none, :8080 = for other machines too`},
+		&cli.DurationFlag{Name: "record-length", Value: measure.DefaultRecordLength, Usage: "length of a record"},
+		&cli.IntFlag{Name: "records", Usage: "end after so many records of a camera (the origin: 100); 0 = go on"},
+		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
+		&cli.StringFlag{Name: "frame-log", Usage: "write every frame's stamps and delays to `FILE` (CSV)"},
+		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
+		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
+		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
+		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
+		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
+		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
+		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
+	)
+	return &cli.Command{
+		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
+		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
+			"about themselves, -W, -H and --format tell what they are.\nWith --source, a camera of this machine is shown and measured as well.",
+		Flags: withEnv("receive", flags),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usagef("cameras dial the receiver: framepipe send ADDRESS", "receive takes no address, but got %q", c.Args().First())
+			}
+			return receive(ctx, e, c)
+		},
+	}
+}
+
+func receive(ctx context.Context, e *env, c *cli.Command) error {
+	con := newConsole(e.stderr, c.Bool("quiet"))
+	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json")}
+	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
+		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
+	switch {
+	case cfg.MaxFrame < 1 || cfg.MaxFrame > wire.MaxFrameLimit:
+		return usagef("", "--max-frame %d: use 1 to %d", cfg.MaxFrame, wire.MaxFrameLimit)
+	case cfg.MaxCameras < 1:
+		return usagef("", "--max-cameras %d: use 1 or more", cfg.MaxCameras)
+	case cfg.RecordLength < 10*time.Millisecond:
+		return usagef("", "--record-length %v: use 10ms or more", cfg.RecordLength)
+	case cfg.Records < 0:
+		return usagef("", "--records %d: use 0 or more", cfg.Records)
+	}
+	local, err := cameraConfig(c)
+	if err != nil {
+		return err
+	}
+	cfg.Raw = stream.RawFormat{Width: local.Capture.Width, Height: local.Capture.Height}
+	if c.IsSet("format") {
+		cfg.Raw.Format = local.Capture.Format
+	}
+	token := c.String("token")
+	cfg.Admit = admit(token)
+	if err := r.openFiles(c, &cfg); err != nil {
+		return err
+	}
+	defer r.closeFiles()
+	ln, err := net.Listen("tcp", c.String("listen"))
+	if err != nil {
+		return listenError(err, "--listen", c.String("listen"))
+	}
+	if token == "" {
+		r.log.Info("cameras are accepted from local and private addresses only; with --token, from everywhere")
+	}
+	r.log.Info("waiting for cameras on " + ln.Addr().String())
+	if d := c.Duration("for"); d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	r.save = c.String("save")
+	return r.run(ctx, cfg, ln, c.String("http"), local)
+}
+
+func listenError(err error, flag, addr string) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "another program uses this port (see: ss -ltnp); choose another with " + flag
+	case errors.Is(err, syscall.EACCES):
+		hint = "ports below 1024 need root; choose another with " + flag
+	default:
+		if _, ok := errors.AsType[*net.AddrError](err); ok {
+			return &usageError{err, "write " + flag + " as host:port or :port"}
+		}
+	}
+	return &hinted{fmt.Errorf("cannot listen on %s: %w", addr, err), hint}
+}
+
+// admit says who may send. Without a token, only addresses that cannot be
+// reached from the internet.
+func admit(token string) func(netip.Addr, *wire.HelloText) error {
+	return func(a netip.Addr, hello *wire.HelloText) error {
+		if token == "" {
+			if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
+				return nil
+			}
+			return fmt.Errorf("%v is not a local or private address: start the receiver with --token to accept it", a)
+		}
+		switch {
+		case hello == nil:
+			return errors.New("v0 cannot carry the token that this receiver asks for")
+		case hello.Auth == nil:
+			return errors.New("this receiver asks for a token: use --token")
+		case subtle.ConstantTimeCompare([]byte(hello.Auth.Token), []byte(token)) != 1:
+			return errors.New("wrong token")
+		}
+		return nil
+	}
+}
+
+// receiving is a receiver with all that it writes to.
+type receiving struct {
+	env  *env
+	con  *console
+	log  *slog.Logger
+	json bool
+	save string
+
+	records   int // as --records
+	recv      *stream.Receiver
+	summaries *summaries
+	frameLog  *measure.FrameLog
+	logFile   *os.File
+
+	mu   sync.Mutex
+	done map[string]bool // guarded by mu; cameras that have all their records
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+func (r *receiving) openFiles(c *cli.Command, cfg *stream.ReceiverConfig) error {
+	r.records = cfg.Records
+	if name := c.String("summary"); name != "" {
+		s, err := newSummaries(name)
+		if err != nil {
+			return err
+		}
+		r.summaries = s
+	}
+	if name := c.String("frame-log"); name != "" {
+		f, err := os.Create(name)
+		if err != nil {
+			return fmt.Errorf("frame log: %w", err)
+		}
+		r.logFile = f
+		if r.frameLog, err = measure.NewFrameLog(f); err != nil {
+			return fmt.Errorf("frame log: %w", err)
+		}
+		cfg.FrameLog = r.frameLog
+	}
+	if dir := c.String("save"); dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return fmt.Errorf("--save: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *receiving) closeFiles() {
+	if r.summaries != nil {
+		r.summaries.close()
+	}
+	if r.frameLog != nil {
+		if err := r.frameLog.Flush(); err != nil {
+			r.log.Error("the frame log is incomplete", "cause", err)
+		}
+		r.logFile.Close()
+	}
+}
+
+// run receives until ctx ends or all records are there.
+func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.Listener, httpAddr string, local camera.Config) error {
+	ctx, r.stop = context.WithCancel(ctx)
+	defer r.stop()
+	r.done = make(map[string]bool)
+	closed := newQueue[*measure.Record]()
+	cfg.Recorded = closed.put // called on the frame path, which must not wait for terminals and disks
+	var writer sync.WaitGroup
+	writer.Go(func() { closed.each(r.recorded) })
+	cfg.Opened = func(f *stream.Feed) { r.opened(ctx, f) }
+	r.recv = stream.NewReceiver(cfg)
+	if httpAddr != "" {
+		if err := r.serveHTTP(ctx, httpAddr); err != nil {
+			ln.Close()
+			closed.end()
+			writer.Wait()
+			return err
+		}
+	}
+	var localErr error
+	if local.Source != "" {
+		r.wg.Go(func() {
+			if localErr = r.local(ctx, local); localErr != nil {
+				r.stop()
+			}
+		})
+	}
+	r.wg.Go(func() { every(ctx, 500*time.Millisecond, func() { r.con.setStatus(r.statusLine()) }) })
+	err := r.recv.Run(ctx, ln)
+	r.stop()
+	r.wg.Wait()
+	closed.end()
+	writer.Wait()
+	r.con.setStatus("")
+	for _, f := range r.recv.Feeds() {
+		r.finalLine(f)
+	}
+	return errors.Join(localErr, err)
+}
+
+// serveHTTP serves the page until ctx ends.
+func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return listenError(err, "--http", addr)
+	}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: Version(), Log: r.log}),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	r.wg.Go(func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			r.log.Error("the page is gone", "cause", err)
+		}
+	})
+	context.AfterFunc(ctx, func() { srv.Close() })
+	r.log.Info("the page is at " + pageAddress(ln.Addr()))
+	return nil
+}
+
+// pageAddress is what a person types into the browser on this machine.
+func pageAddress(a net.Addr) string {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return "http://" + a.String() + "/"
+	}
+	if ap.Addr().IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d/", ap.Port())
+	}
+	return "http://" + a.String() + "/"
+}
+
+// local runs a camera of this machine.
+func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
+	name, _, _ := strings.Cut(cfg.Source, "?")
+	sink, feed, err := r.recv.Local(name)
+	if err != nil {
+		return err
+	}
+	cfg.Log = r.log
+	var cam *camera.Runner
+	state := func() wire.StateText { return stateText(cam.State()) }
+	cfg.Changed = func() {
+		st := state()
+		sink.SetState(st, st.Error)
+	}
+	cam = camera.New(cfg)
+	sink.SetControl(func(ctx context.Context, set wire.Settings) wire.StateText {
+		return applySettings(ctx, cam, set, nil, state)
+	})
+	if err := cam.Run(ctx, sink); err != nil {
+		return err
+	}
+	sink.End("the source ended")
+	r.log.Info("camera ended", "camera", feed.Name())
+	return nil
+}
+
+// opened is told each new camera.
+func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
+	if r.save != "" {
+		r.wg.Go(func() { savePictures(ctx, f, r.save, r.log) })
+	}
+}
+
+// recorded writes a closed record everywhere. With --records, the run ends when
+// every camera has them all.
+func (r *receiving) recorded(rec *measure.Record) {
+	if r.json {
+		b, err := json.Marshal(rec)
+		if err == nil {
+			r.con.line(r.env.stdout, string(b))
+		}
+	} else {
+		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
+	}
+	if r.summaries != nil {
+		if err := r.summaries.add(rec); err != nil {
+			r.log.Error("the summary is incomplete", "cause", err)
+		}
+	}
+	if r.frameLog != nil {
+		if err := r.frameLog.Flush(); err != nil {
+			r.log.Error("the frame log is incomplete", "cause", err)
+		}
+	}
+	if r.records == 0 || !rec.Complete {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec.Number >= r.records {
+		r.done[rec.Camera] = true
+	}
+	for _, f := range r.recv.Feeds() {
+		if !r.done[f.Name()] {
+			return
+		}
+	}
+	r.stop()
+}
+
+func (r *receiving) statusLine() string {
+	feeds := r.recv.Feeds()
+	if len(feeds) == 0 {
+		return "no camera yet"
+	}
+	var parts []string
+	for _, f := range feeds {
+		s := f.Status()
+		if !s.Connected {
+			parts = append(parts, s.Name+": "+s.Cause)
+			continue
+		}
+		text := fmt.Sprintf("%s: %.1f fps %.1f Mbit/s", s.Name, s.Live.FPS, s.Live.Mbit)
+		if rec := s.Live.Record; rec != nil {
+			text += fmt.Sprintf(", record %d %.0f s", rec.Number, rec.Elapsed)
+			if rec.Latency != nil {
+				text += fmt.Sprintf(", latency p50 %.1f ms", rec.Latency.P50)
+			}
+		}
+		if s.Live.Age != nil {
+			text += fmt.Sprintf(", age %.0f ms", *s.Live.Age)
+		}
+		parts = append(parts, text+fmt.Sprintf(", lost %d", s.Live.Offered-s.Live.Delivered))
+	}
+	return strings.Join(parts, " | ")
+}
+
+// finalLine tells how a camera fared in all: the ledger.
+func (r *receiving) finalLine(f *stream.Feed) {
+	l := f.Meter.Ledger()
+	text := fmt.Sprintf("%s: %d frames offered, %d delivered, %d lost", f.Name(), l.Offered, l.Delivered, l.LostTotal())
+	var lost []string
+	for c, n := range l.Lost {
+		if n > 0 {
+			lost = append(lost, fmt.Sprintf("%s %d", strings.ReplaceAll(frame.Cause(c).String(), "_", " "), n))
+		}
+	}
+	if len(lost) > 0 {
+		text += " (" + strings.Join(lost, ", ") + ")"
+	}
+	if n := l.Imbalance(); n != 0 {
+		text += fmt.Sprintf("; %d UNACCOUNTED FOR: this is a bug", n)
+	}
+	r.log.Info(text)
+}

@@ -1,0 +1,304 @@
+// Package web is what `framepipe receive` serves over HTTP: the page, and the
+// addresses by which other programs get at the cameras' frames and figures.
+// Names and behaviour of the addresses are those that clients of other MJPEG
+// servers already use; product documentation lists them.
+//
+// A viewer is one goroutine, net/http's own, that takes the newest frame from
+// its slot of the camera's hub and writes it. It never queues, and never slows
+// anybody else.
+package web
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"framepipe/frame"
+	"framepipe/measure"
+	"framepipe/stream"
+	"framepipe/wire"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Cameras is what the server shows. A stream.Receiver is one.
+type Cameras interface {
+	Feeds() []*stream.Feed
+	Feed(name string) *stream.Feed
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Cameras Cameras
+	Version string
+	Quality int // JPEG quality for raw streams; 0 = 85
+	Log     *slog.Logger
+}
+
+// Server answers requests. See New.
+type Server struct {
+	cfg Config
+	mux *http.ServeMux
+
+	mu       sync.Mutex
+	encoders map[*stream.Feed]*shared // guarded by mu; of raw feeds that somebody looks at
+}
+
+// New returns a handler for everything that `receive --http` serves.
+func New(cfg Config) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Quality = cmp.Or(cfg.Quality, 85)
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared)}
+	files, err := fs.Sub(assets, "assets")
+	if err != nil {
+		panic(err) // the folder is part of the binary
+	}
+	static := http.FileServerFS(files)
+	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", static))
+	s.mux.HandleFunc("GET /{$}", s.root)
+	s.mux.HandleFunc("GET /cameras", s.list)
+	for path, h := range map[string]func(http.ResponseWriter, *http.Request, *stream.Feed){
+		"stream": s.stream, "snapshot": s.snapshot, "state": s.state, "records": s.records,
+	} {
+		s.mux.HandleFunc("GET /cameras/{name}/"+path, s.named(h))
+		s.mux.HandleFunc("GET /"+path, s.named(h))
+	}
+	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
+	s.mux.HandleFunc("POST /cameras/{name}/control", s.named(s.control))
+	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
+	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
+	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
+	s.mux.HandleFunc("GET /api/frame.jpeg", s.named(s.snapshot))
+	for _, p := range []string{"webcam", "webcam2", "webcam3", "webcam4"} {
+		s.mux.HandleFunc("GET /"+p+"/{$}", s.root)
+	}
+	s.mux.HandleFunc("GET /healthz", s.health)
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Server", "framepipe/"+s.cfg.Version)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	s.mux.ServeHTTP(w, r)
+}
+
+// root is the page, or what mjpg-streamer serves at the same place:
+// /?action=stream, /?action=snapshot, either with _N for the Nth camera from 0.
+func (s *Server) root(w http.ResponseWriter, r *http.Request) {
+	action := r.URL.Query().Get("action")
+	if action == "" {
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'")
+		http.ServeFileFS(w, r, assets, "assets/index.html")
+		return
+	}
+	verb, number, _ := strings.Cut(action, "_")
+	n := 0
+	if number != "" {
+		var err error
+		if n, err = strconv.Atoi(number); err != nil || n < 0 {
+			fail(w, http.StatusBadRequest, fmt.Sprintf("action=%s: what follows the underscore must be a number", action))
+			return
+		}
+	} else if rest, ok := strings.CutPrefix(strings.Trim(r.URL.Path, "/"), "webcam"); ok && rest != "" {
+		n, _ = strconv.Atoi(rest)
+		n--
+	}
+	feeds := s.cfg.Cameras.Feeds()
+	if n >= len(feeds) {
+		s.noCamera(w, action)
+		return
+	}
+	switch verb {
+	case "stream":
+		s.stream(w, r, feeds[n])
+	case "snapshot":
+		s.snapshot(w, r, feeds[n])
+	default:
+		fail(w, http.StatusBadRequest, fmt.Sprintf("unknown action %q: use stream or snapshot", verb))
+	}
+}
+
+// named finds the camera that a request is about: by its path, by ?src=, or the
+// first one.
+func (s *Server) named(h func(http.ResponseWriter, *http.Request, *stream.Feed)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := cmp.Or(r.PathValue("name"), r.URL.Query().Get("src"))
+		f := s.cfg.Cameras.Feed(name)
+		if f == nil {
+			s.noCamera(w, name)
+			return
+		}
+		h(w, r, f)
+	}
+}
+
+func (s *Server) noCamera(w http.ResponseWriter, name string) {
+	var names []string
+	for _, f := range s.cfg.Cameras.Feeds() {
+		names = append(names, f.Name())
+	}
+	if len(names) == 0 {
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusServiceUnavailable, "no camera is connected yet")
+		return
+	}
+	fail(w, http.StatusNotFound, fmt.Sprintf("no camera %q; there is %s", printable(name), strings.Join(names, ", ")))
+}
+
+func fail(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	io.WriteString(w, text+"\n")
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 100)])
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // a client that left does not care
+}
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	all := []stream.Status{}
+	for _, f := range s.cfg.Cameras.Feeds() {
+		all = append(all, f.Status())
+	}
+	reply(w, all)
+}
+
+func (s *Server) state(w http.ResponseWriter, r *http.Request, f *stream.Feed) { reply(w, f.Status()) }
+
+func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	records := f.Records()
+	if records == nil {
+		records = []*measure.Record{}
+	}
+	reply(w, records)
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	io.WriteString(w, "ok\n")
+}
+
+// control changes settings of a camera. A page of another origin must not be able
+// to: it cannot send this content type without being asked first, and its Origin
+// is not ours.
+func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		fail(w, http.StatusUnsupportedMediaType, "send settings as JSON, with Content-Type: application/json")
+		return
+	}
+	if o := r.Header.Get("Origin"); o != "" {
+		if u, err := url.Parse(o); err != nil || u.Host != r.Host {
+			fail(w, http.StatusForbidden, "settings can be changed only from this server's own page")
+			return
+		}
+	}
+	var set wire.Settings
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&set); err != nil {
+		fail(w, http.StatusBadRequest, "settings: "+err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)
+	defer cancel()
+	st, err := f.Control(ctx, set)
+	switch {
+	case errors.Is(err, stream.ErrNotConnected):
+		fail(w, http.StatusServiceUnavailable, err.Error())
+	case err != nil:
+		fail(w, http.StatusBadGateway, err.Error())
+	case st.Error != "":
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		reply(w, st)
+	default:
+		reply(w, st)
+	}
+}
+
+// snapshot waits for a frame that was captured after the request, so that it
+// shows the world as it is now and not the last frame before a stall.
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	asked := frame.ReceiverNow()
+	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+	defer cancel()
+	v := f.Hub.Subscribe()
+	defer v.Close()
+	for {
+		fr, err := v.Next(ctx)
+		if err != nil {
+			if r.Context().Err() == nil {
+				fail(w, http.StatusServiceUnavailable, "the camera gave no frame within 10 s")
+			}
+			return
+		}
+		if !capturedAfter(f, fr, asked) {
+			fr.Release()
+			continue
+		}
+		j, err := s.jpeg(f, fr)
+		fr.Release()
+		if err != nil {
+			fail(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "image/jpeg")
+		h.Set("Content-Length", strconv.Itoa(len(j.Data)))
+		h.Set("X-Timestamp", timestamp(f, j))
+		w.Write(j.Data)
+		j.Release()
+		return
+	}
+}
+
+// capturedAfter holds a frame's capture against a moment on this machine's clock;
+// where the capture is unknown, its first byte.
+func capturedAfter(f *stream.Feed, fr *frame.Frame, t frame.ReceiverTime) bool {
+	if o := f.Clock(); o.Known && fr.Captured != 0 {
+		return o.ToReceiver(fr.Captured) >= t
+	}
+	return fr.FirstByte >= t
+}
+
+// timestamp is when a frame was captured, or else arrived, as Unix seconds of
+// this machine's wall clock.
+func timestamp(f *stream.Feed, fr *frame.Frame) string {
+	at := fr.LastByte
+	if o := f.Clock(); o.Known && fr.Captured != 0 {
+		at = o.ToReceiver(fr.Captured)
+	}
+	t := time.Now().Add(-frame.ReceiverNow().Sub(at))
+	return strconv.FormatFloat(float64(t.UnixMicro())/1e6, 'f', 6, 64)
+}

@@ -1,0 +1,353 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"framepipe/clocksync"
+	"framepipe/frame"
+	"framepipe/mjpeg"
+	"framepipe/wire"
+)
+
+// Times that a receiver keeps.
+const (
+	firstPings   = 5 // clock exchanges before a camera is welcomed, while the link is still idle
+	pingAfter    = 500 * time.Millisecond
+	pingQuiet    = time.Second
+	ackEvery     = time.Millisecond // acks may be left out for frames that come faster
+	replyTimeout = 5 * time.Second  // a peer that does not read what we write is given up
+)
+
+// feedConn is one connection at the receiver.
+type feedConn struct {
+	net.Conn
+	cfg    *ReceiverConfig
+	log    *slog.Logger
+	reader *reader
+	pool   frame.Pool
+	feed   *Feed
+	clock  *clocksync.Estimator
+
+	welcomed chan struct{} // closed when the handshake is over
+	done     chan struct{} // closed when the connection's goroutine ends
+
+	replaced atomic.Bool // a newer connection of the session took over
+	v1       atomic.Bool
+	received atomic.Uint64
+
+	mu     sync.Mutex
+	out    []byte    // guarded by mu
+	armed  time.Time // guarded by mu
+	pinged time.Time // guarded by mu
+	pingID uint64    // guarded by mu
+
+	lastAck frame.ReceiverTime // owned by the read loop
+}
+
+// send writes one whole message.
+func (c *feedConn) send(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.write(b)
+}
+
+func (c *feedConn) write(b []byte) error {
+	if now := time.Now(); now.Sub(c.armed) > time.Second {
+		c.armed = now
+		if err := c.SetWriteDeadline(now.Add(replyTimeout)); err != nil {
+			return err
+		}
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+// shutdown ends the connection from our side, in order.
+func (c *feedConn) shutdown() {
+	if c.v1.Load() {
+		c.sendBye(wire.ReasonDone, "the receiver ended")
+	}
+	c.Close()
+}
+
+func (c *feedConn) sendBye(reason wire.Reason, text string) {
+	b := wire.Bye{Reason: reason, Received: c.received.Load()}
+	_ = c.send(append(b.Append(nil, len(text)), text...)) // a courtesy: the connection ends anyway
+}
+
+func (c *feedConn) ping() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pingID++
+	c.pinged = time.Now()
+	p := wire.Ping{ID: c.pingID, T1: int64(frame.ReceiverNow())}
+	c.out = p.Append(c.out[:0])
+	return c.write(c.out)
+}
+
+func (c *feedConn) pong(h []byte) error {
+	var p wire.Pong
+	if err := p.Parse(h); err != nil {
+		return err
+	}
+	c.clock.Add(clocksync.Sample{T1: frame.ReceiverTime(p.T1), T2: frame.SenderTime(p.T2), T3: frame.SenderTime(p.T3), T4: c.reader.filled})
+	return nil
+}
+
+// serveV1 speaks v1 until the connection ends: nil after a goodbye.
+func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) error {
+	if err := c.reader.preamble(); err != nil {
+		return err
+	}
+	c.SetReadDeadline(time.Now().Add(helloTimeout))
+	var hello wire.Hello
+	m, err := c.reader.message(r.cfg.MaxFrame)
+	if err != nil {
+		return err
+	}
+	if m.Type != wire.TypeHello {
+		return fmt.Errorf("its first message is %v instead of HELLO", m.Type)
+	}
+	if err := hello.Parse(m.header); err != nil {
+		return err
+	}
+	b, err := c.reader.text(m.Payload)
+	if err != nil {
+		return err
+	}
+	var text wire.HelloText
+	if err := json.Unmarshal(b, &text); err != nil {
+		return fmt.Errorf("HELLO is not valid JSON: %w", err)
+	}
+	if hello.Session == 0 {
+		return errors.New("HELLO with session 0")
+	}
+	if err := c.send(wire.Preamble[:]); err != nil {
+		return err
+	}
+	c.v1.Store(true)
+	if r.cfg.Admit != nil {
+		if err := r.cfg.Admit(addr, &text); err != nil {
+			c.sendBye(wire.ReasonRefused, err.Error())
+			return err
+		}
+	}
+	f, err := r.attach(c, text.Name, hello.Session, &hello.Counts)
+	if err != nil {
+		c.sendBye(wire.ReasonBusy, err.Error())
+		return err
+	}
+	c.feed = f
+	f.mu.Lock()
+	c.clock = f.clock
+	f.software, f.host, f.state = printable([]byte(text.Software)), printable([]byte(text.Host)), text.State
+	f.mu.Unlock()
+	if err := c.firstSync(); err != nil {
+		return err
+	}
+	if err := c.welcome(f, hello.Session, r.cfg.Software); err != nil {
+		return err
+	}
+	close(c.welcomed)
+	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format,
+		"size", fmt.Sprintf("%dx%d", text.State.Width, text.State.Height))
+	var wg sync.WaitGroup
+	wg.Go(func() { c.pings(ctx) })
+	defer wg.Wait()
+	defer c.Close()
+	return c.readLoop()
+}
+
+// firstSync relates the clocks before the first frame is on the way. A camera
+// that comes back is known already, and should not wait.
+func (c *feedConn) firstSync() error {
+	if c.clock.Stats().Samples > 0 {
+		return nil
+	}
+	for range firstPings {
+		if err := c.ping(); err != nil {
+			return err
+		}
+		m, err := c.reader.message(c.cfg.MaxFrame)
+		if err != nil {
+			return err
+		}
+		if m.Type == wire.TypePong {
+			if err := c.pong(m.header); err != nil {
+				return err
+			}
+		}
+		if err := c.reader.skip(m.Payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *feedConn) welcome(f *Feed, session uint64, software string) error {
+	f.mu.Lock()
+	w := wire.Welcome{Version: wire.Version, MaxFrame: uint32(c.cfg.MaxFrame), Session: session, LastSeq: f.lastSeq, Received: f.received}
+	f.mu.Unlock()
+	c.received.Store(w.Received)
+	text := mustJSON(wire.WelcomeText{Name: f.name, Software: software})
+	return c.send(append(w.Append(nil, len(text)), text...))
+}
+
+// pings keeps the clocks related while no frame gives occasion to.
+func (c *feedConn) pings(ctx context.Context) {
+	t := time.NewTicker(pingQuiet)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			c.mu.Lock()
+			due := time.Since(c.pinged) >= pingQuiet
+			c.mu.Unlock()
+			if due && c.ping() != nil {
+				return
+			}
+		}
+	}
+}
+
+// readLoop reads messages until the connection ends.
+func (c *feedConn) readLoop() error {
+	for {
+		m, err := c.reader.message(c.cfg.MaxFrame)
+		if err != nil {
+			if errors.Is(err, wire.ErrTooLarge) {
+				c.sendBye(wire.ReasonProtocol, err.Error())
+			}
+			return err
+		}
+		switch m.Type {
+		case wire.TypeFrame:
+			if err := c.frame(&m); err != nil {
+				return err
+			}
+			continue
+		case wire.TypePong:
+			err = c.pong(m.header)
+		case wire.TypeReport:
+			var r wire.Report
+			if err = r.Parse(m.header); err == nil {
+				c.feed.Meter.Counts(&r.Counts)
+			}
+		case wire.TypeState:
+			var id uint32
+			if id, err = wire.ParseID(m.Type, m.header); err != nil {
+				return err
+			}
+			var text []byte
+			if text, err = c.reader.text(m.Payload); err != nil {
+				return err
+			}
+			if err := c.feed.stateArrived(id, text); err != nil {
+				return err
+			}
+			continue
+		case wire.TypeBye:
+			var b wire.Bye
+			if err := b.Parse(m.header); err != nil {
+				return err
+			}
+			c.feed.Meter.Counts(&b.Counts)
+			c.feed.Meter.End(frame.ReceiverNow())
+			c.sendBye(wire.ReasonEnd, "goodbye")
+			c.feed.detach(c, "the sender ended")
+			c.log.Info("camera ended", "camera", c.feed.name)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.reader.skip(m.Payload); err != nil {
+			return err
+		}
+	}
+}
+
+// frame reads, checks, acknowledges and delivers one frame.
+func (c *feedConn) frame(m *message) error {
+	var meta frame.Meta
+	if err := wire.ParseFrame(m.header, &meta); err != nil {
+		return err
+	}
+	first := m.first
+	f, rest, err := c.reader.payload(m.Payload)
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	meta.FirstByte, meta.LastByte = first, c.reader.filled
+	f.Meta = meta
+	feed := c.feed
+	feed.mu.Lock()
+	old := f.Seq <= feed.lastSeq || feed.conn != c
+	if !old {
+		feed.lastSeq = f.Seq
+	}
+	feed.received++
+	received := feed.received
+	feed.mu.Unlock()
+	c.received.Store(received)
+	switch why := c.acceptable(f); {
+	case why != nil:
+		feed.Meter.Refused(&f.Counts, true)
+		c.log.Warn("frame refused", "camera", feed.name, "frame", f.Seq, "cause", why)
+	case old:
+		feed.Meter.Refused(&f.Counts, true)
+	default:
+		feed.deliver(f, true, c.clock)
+	}
+	return c.ack(f, received, rest) // viewers first
+}
+
+// acceptable refuses what would harm those behind us.
+func (c *feedConn) acceptable(f *frame.Frame) error {
+	if f.Format != frame.JPEG {
+		return checkRaw(f, c.cfg.MaxPixels)
+	}
+	h, err := mjpeg.Header(f.Data)
+	if err != nil {
+		return err
+	}
+	if n := int64(h.Width) * int64(h.Height); n > c.cfg.MaxPixels {
+		return fmt.Errorf("JPEG claims %dx%d, more than %d pixels", h.Width, h.Height, c.cfg.MaxPixels)
+	}
+	f.Width, f.Height = h.Width, h.Height
+	return nil
+}
+
+// ack acknowledges a frame; with the link idle for a moment, it is also the time
+// to ask for the sender's clock. While frames come faster than ackEvery and the
+// next one is being read already, its ack will do.
+func (c *feedConn) ack(f *frame.Frame, received uint64, rest int) error {
+	if f.LastByte.Sub(c.lastAck) < ackEvery && c.reader.buffered() >= wire.PrefixSize {
+		return nil
+	}
+	c.lastAck = f.LastByte
+	a := wire.Ack{Seq: f.Seq, FirstByte: f.FirstByte, LastByte: f.LastByte, Received: received, Rest: uint32(rest)}
+	c.mu.Lock()
+	c.out = a.Append(c.out[:0])
+	err := c.write(c.out)
+	due := time.Since(c.pinged) >= pingAfter
+	c.mu.Unlock()
+	if err == nil && due {
+		err = c.ping()
+	}
+	return err
+}

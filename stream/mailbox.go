@@ -1,0 +1,211 @@
+package stream
+
+import (
+	"context"
+	"sync"
+
+	"framepipe/frame"
+)
+
+// Mailbox holds the newest frame between the capture loop and the send loop, and
+// the sender's ledger with it: each frame that is put is taken, or replaced by a
+// newer one and counted. One goroutine puts, one takes.
+type Mailbox struct {
+	mu     sync.Mutex
+	next   *frame.Frame // guarded by mu, as all below
+	busy   bool         // the taker has a frame it has not finished
+	online bool         // somebody is there to send to
+	source frame.Counts // what the source and the capture loop have counted as of the newest frame
+	lost   [frame.SenderCauses]uint64
+	sent   uint64
+
+	ready chan struct{} // one token: a frame was put
+	idle  chan struct{} // one token: the taker finished, or went offline
+}
+
+// NewMailbox returns an empty mailbox that is offline.
+func NewMailbox() *Mailbox {
+	return &Mailbox{ready: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
+}
+
+// Put replaces what is in the mailbox; it takes over the caller's reference. The
+// frame's Counts hold what is known before it: Offered, and losses by causes that
+// come before sending.
+func (m *Mailbox) Put(f *frame.Frame) {
+	m.mu.Lock()
+	old := m.next
+	m.next = f
+	m.source = f.Counts
+	if old != nil {
+		m.drop()
+	}
+	m.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+	signal(m.ready)
+}
+
+// drop counts the frame that leaves the mailbox without being sent; the caller
+// holds mu.
+func (m *Mailbox) drop() {
+	if m.online {
+		m.lost[frame.LostStale]++
+	} else {
+		m.lost[frame.LostOffline]++
+	}
+}
+
+// Account books what the source has counted since its last frame.
+func (m *Mailbox) Account(c frame.Counts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.source = c
+}
+
+// Wait returns when a frame is there.
+func (m *Mailbox) Wait(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		have := m.next != nil
+		m.mu.Unlock()
+		if have {
+			return nil
+		}
+		select {
+		case <-m.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Take returns the newest frame with complete Counts, or nil if there is none.
+// The caller owns it, and calls Finish when it is done with it.
+func (m *Mailbox) Take() *frame.Frame {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.next
+	if f == nil {
+		return nil
+	}
+	m.next = nil
+	m.busy = true
+	m.sent++
+	f.Counts = m.counts()
+	return f
+}
+
+// Drop throws away the waiting frame for a reason of the taker's.
+func (m *Mailbox) Drop(cause frame.Cause) {
+	m.mu.Lock()
+	old := m.next
+	m.next = nil
+	if old != nil {
+		m.lost[cause]++
+	}
+	m.mu.Unlock()
+	if old != nil {
+		old.Release()
+		signal(m.idle)
+	}
+}
+
+// Peek returns when the waiting frame was captured.
+func (m *Mailbox) Peek() (captured frame.SenderTime, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.next == nil {
+		return 0, false
+	}
+	return m.next.Captured, true
+}
+
+// Finish says that the frame that was taken is on its way.
+func (m *Mailbox) Finish() {
+	m.mu.Lock()
+	m.busy = false
+	m.mu.Unlock()
+	signal(m.idle)
+}
+
+// WaitIdle returns when nothing waits and nothing is being sent. While nobody is
+// there to send to, it returns at once, so that a camera runs on; unless patient,
+// which is for sources whose frames do not grow old.
+func (m *Mailbox) WaitIdle(ctx context.Context, patient bool) error {
+	for {
+		m.mu.Lock()
+		ok := !m.online && !patient || m.online && m.next == nil && !m.busy
+		m.mu.Unlock()
+		if ok {
+			return ctx.Err()
+		}
+		select {
+		case <-m.idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// SetOnline says whether a receiver is connected. Frames that are replaced while
+// none is count as lost for that.
+func (m *Mailbox) SetOnline(on bool) {
+	m.mu.Lock()
+	m.online = on
+	if !on {
+		m.busy = false
+	}
+	m.mu.Unlock()
+	signal(m.idle)
+}
+
+// WaitOnline returns when somebody is there to send to.
+func (m *Mailbox) WaitOnline(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		on := m.online
+		m.mu.Unlock()
+		if on {
+			return nil
+		}
+		select {
+		case <-m.idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// counts adds up source, mailbox and sent; the caller holds mu, and nothing waits.
+func (m *Mailbox) counts() frame.Counts {
+	c := m.source
+	c.Sent = m.sent
+	for i, n := range m.lost {
+		c.Lost[i] += n
+	}
+	return c
+}
+
+// Counts is the ledger without the frame that waits, whose fate is open: it
+// balances.
+func (m *Mailbox) Counts() frame.Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.counts()
+	if m.next != nil {
+		c.Offered--
+	}
+	return c
+}
+
+// Close throws away the waiting frame, as stale.
+func (m *Mailbox) Close() { m.Drop(frame.LostStale) }
+
+// signal leaves one token in a channel of capacity one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,333 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"framepipe/clocksync"
+	"framepipe/frame"
+	"framepipe/measure"
+	"framepipe/wire"
+)
+
+// Limits where the configuration names none.
+const (
+	DefaultMaxFrame   = 32 << 20
+	DefaultMaxPixels  = 100_000_000
+	DefaultMaxCameras = 16
+	DefaultTimeout    = 30 * time.Second
+)
+
+// meterTick is how often meters look whether their record is over while no frame
+// tells them. A record's length does not depend on it.
+const meterTick = 50 * time.Millisecond
+
+// ReceiverConfig is how a Receiver works. The zero value accepts everybody.
+type ReceiverConfig struct {
+	Software   string
+	MaxFrame   int           // bytes; longer frames end the connection before any memory is taken
+	MaxPixels  int64         // frames with more are refused
+	MaxCameras int           // known at once, connected or not
+	Timeout    time.Duration // a peer must complete a message so often
+
+	// Admit refuses a peer by returning an error for it. Hello is nil for v0.
+	Admit func(remote netip.Addr, hello *wire.HelloText) error
+
+	// Raw tells what raw v0 frames are, which say nothing about themselves.
+	Raw RawFormat
+
+	RecordLength time.Duration
+	Records      int
+	// Recorded is told each record of each camera. It must not call the Feed.
+	Recorded func(*measure.Record)
+	FrameLog *measure.FrameLog
+	// Opened is told each new camera, before its first frame.
+	Opened func(*Feed)
+
+	Log *slog.Logger
+}
+
+// Receiver accepts cameras. See NewReceiver.
+type Receiver struct {
+	cfg ReceiverConfig
+
+	mu     sync.Mutex
+	feeds  []*Feed        // guarded by mu; in order of arrival
+	conns  map[string]int // guarded by mu; connections by address
+	nconns int            // guarded by mu
+	wg     sync.WaitGroup
+}
+
+// NewReceiver returns a receiver that listens to nothing yet.
+func NewReceiver(cfg ReceiverConfig) *Receiver {
+	cfg.MaxFrame = min(cmp.Or(cfg.MaxFrame, DefaultMaxFrame), wire.MaxFrameLimit)
+	cfg.MaxPixels = cmp.Or(cfg.MaxPixels, DefaultMaxPixels)
+	cfg.MaxCameras = cmp.Or(cfg.MaxCameras, DefaultMaxCameras)
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Receiver{cfg: cfg}
+}
+
+// Run accepts cameras from ln until ctx ends. It returns after all it started
+// has ended, with records closed; ln is closed then.
+func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	r.wg.Go(func() { r.ticks(ctx) })
+	var err error
+	for {
+		conn, e := ln.Accept()
+		if e != nil {
+			if ctx.Err() == nil && !errors.Is(e, net.ErrClosed) {
+				if ne, ok := errors.AsType[net.Error](e); ok && ne.Timeout() || temporary(e) {
+					r.cfg.Log.Warn("cannot accept a connection", "cause", e)
+					time.Sleep(100 * time.Millisecond) // out of descriptors: give others time to end
+					continue
+				}
+				err = e
+			}
+			break
+		}
+		r.wg.Go(func() { r.connection(ctx, conn) })
+	}
+	ln.Close()
+	r.wg.Wait()
+	r.Finish()
+	return err
+}
+
+// Finish closes the open records of all cameras as unfinished. Run does so when
+// it ends.
+func (r *Receiver) Finish() {
+	now := frame.ReceiverNow()
+	for _, f := range r.Feeds() {
+		f.Meter.Finish(now)
+	}
+}
+
+// ticks closes records of cameras that are silent.
+func (r *Receiver) ticks(ctx context.Context) {
+	t := time.NewTicker(meterTick)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			for _, f := range r.Feeds() {
+				f.Meter.Tick(frame.ReceiverNow())
+			}
+		}
+	}
+}
+
+// Feeds lists the cameras in order of their arrival.
+func (r *Receiver) Feeds() []*Feed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.feeds)
+}
+
+// Feed finds a camera by name; "" is the first.
+func (r *Receiver) Feed(name string) *Feed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.feeds {
+		if name == "" || f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// errTooMany says that a limit on the number of peers is reached.
+var errTooMany = errors.New("too many cameras")
+
+// attach finds or makes the feed for a connection. A camera that comes back in
+// the same session gets its feed again, whatever became of its old connection,
+// and so does one of the same name whose old connection is gone. Two cameras of
+// one name are told apart by a number.
+func (r *Receiver) attach(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name = SafeName(name)
+	for i := 1; ; i++ {
+		unique := name
+		if i > 1 {
+			unique = fmt.Sprintf("%s-%d", name, i)
+		}
+		k := slices.IndexFunc(r.feeds, func(f *Feed) bool { return f.name == unique })
+		if k < 0 {
+			return r.open(c, unique, session, before)
+		}
+		f := r.feeds[k]
+		f.mu.Lock()
+		mine := !f.local && (f.conn == nil || session != 0 && f.session == session)
+		if mine {
+			f.take(c, session, before)
+		}
+		f.mu.Unlock()
+		if mine {
+			return f, nil
+		}
+	}
+}
+
+// open makes a feed; the caller holds r.mu.
+func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
+	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
+		return nil, fmt.Errorf("%w: %d are known, --max-cameras allows no more", errTooMany, len(r.feeds))
+	}
+	f := r.newFeed(name)
+	f.take(c, session, before)
+	if r.cfg.Opened != nil {
+		r.cfg.Opened(f)
+	}
+	return f, nil
+}
+
+// evict forgets the camera that has been gone longest; the caller holds r.mu.
+func (r *Receiver) evict() bool {
+	oldest := -1
+	var since time.Time
+	for i, f := range r.feeds {
+		f.mu.Lock()
+		if f.conn == nil && !f.local && (oldest < 0 || f.since.Before(since)) {
+			oldest, since = i, f.since
+		}
+		f.mu.Unlock()
+	}
+	if oldest < 0 {
+		return false
+	}
+	r.feeds[oldest].Meter.Finish(frame.ReceiverNow())
+	r.feeds = slices.Delete(r.feeds, oldest, oldest+1)
+	return true
+}
+
+// take makes c the feed's connection; the caller holds f.mu or the only reference.
+// Before is what a new session had counted when it came; nil for v0.
+func (f *Feed) take(c *feedConn, session uint64, before *frame.Counts) {
+	if old := f.conn; old != nil {
+		old.replaced.Store(true)
+		old.Close()
+	}
+	if session == 0 || session != f.session {
+		f.session, f.lastSeq, f.received = session, 0, 0
+		f.clock = new(clocksync.Estimator)
+		f.Meter.Session(before)
+	}
+	f.conn, f.gone, f.since = c, "", time.Now()
+	if c != nil {
+		f.remote, f.v0 = c.RemoteAddr().String(), session == 0
+	}
+}
+
+// connection serves one peer from its first byte to its last.
+func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	addr := remoteAddr(conn)
+	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
+	if !r.enter(addr) {
+		log.Warn("refused: too many connections")
+		return
+	}
+	defer r.leave(addr)
+	c := &feedConn{Conn: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
+	defer close(c.done)
+	c.reader = newReader(conn, &c.pool, r.cfg.Timeout)
+	stop := context.AfterFunc(ctx, c.shutdown)
+	defer stop()
+	err := r.serve(ctx, c, addr)
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case c.replaced.Load():
+		log.Info("replaced by a newer connection of the same camera")
+	case c.feed != nil:
+		log.Warn("connection lost", "camera", c.feed.name, "cause", cause(err))
+		c.feed.detach(c, cause(err))
+	default:
+		log.Warn("peer sent away", "cause", cause(err))
+	}
+}
+
+// enter counts a connection in, if there is room. A few more than cameras are
+// allowed, for those that are about to be recognised or refused.
+func (r *Receiver) enter(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conns == nil {
+		r.conns = make(map[string]int)
+	}
+	if r.nconns >= 2*r.cfg.MaxCameras+16 {
+		return false
+	}
+	r.conns[addr.String()]++
+	r.nconns++
+	return true
+}
+
+func (r *Receiver) leave(addr netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conns[addr.String()]--; r.conns[addr.String()] == 0 {
+		delete(r.conns, addr.String())
+	}
+	r.nconns--
+}
+
+// serve tells v1 from v0 by the first four bytes.
+func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) error {
+	if err := c.reader.arm(); err != nil {
+		return err
+	}
+	b, err := c.reader.peek(wire.V0HeaderSize)
+	if err != nil {
+		return fmt.Errorf("before its first message: %w", err)
+	}
+	if [4]byte(b) == wire.Preamble {
+		return r.serveV1(ctx, c, addr)
+	}
+	return r.serveV0(c, addr)
+}
+
+func remoteAddr(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// cause says why a connection ended, for people.
+func cause(err error) string {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ended in the middle of a message"
+	case errors.Is(err, io.EOF):
+		return "it ended without a goodbye"
+	}
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		return "nothing complete came for too long"
+	}
+	return err.Error()
+}
+
+// temporary reports whether accepting may work again: EMFILE and its like.
+func temporary(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}

@@ -1,0 +1,383 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"framepipe/frame"
+	"framepipe/wire"
+)
+
+// senderConn is one connection of a sender. The send loop writes frames, the
+// reply loop everything else, each under mu for one whole message.
+type senderConn struct {
+	net.Conn
+	reader  *reader // v1 only; owned by hello, then by the reply loop
+	welcome wire.Welcome
+	gate    gate
+
+	mu     sync.Mutex
+	header []byte      // guarded by mu
+	parts  [2][]byte   // guarded by mu; what vec is made of
+	vec    net.Buffers // guarded by mu; a field, because its address goes into an interface
+	pongs  []byte      // guarded by mu
+	armed  time.Time   // guarded by mu; when the write deadline was set
+	wrote  time.Time   // guarded by mu; when the last frame was written
+	frames uint64      // guarded by mu
+	broken bool        // guarded by mu; a message was written in part
+}
+
+// write sends a header and a payload with one system call.
+func (c *senderConn) write(header, payload []byte) error {
+	if now := time.Now(); now.Sub(c.armed) > time.Second {
+		c.armed = now
+		if err := c.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
+			return err
+		}
+	}
+	var err error
+	if len(payload) == 0 {
+		_, err = c.Write(header)
+	} else {
+		c.parts[0], c.parts[1] = header, payload
+		c.vec = c.parts[:]
+		_, err = c.vec.WriteTo(c.Conn)
+	}
+	c.broken = c.broken || err != nil
+	return err
+}
+
+// send writes a short message.
+func (c *senderConn) send(message []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.write(message, nil)
+}
+
+// pong answers a ping that was just read.
+func (c *senderConn) pong(p wire.Ping) error {
+	t2 := int64(c.reader.filled) // the same clock as t3: this machine's
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pong := wire.Pong{ID: p.ID, T1: p.T1, T2: t2, T3: int64(frame.SenderNow())}
+	c.pongs = pong.Append(c.pongs[:0])
+	return c.write(c.pongs, nil)
+}
+
+// tune applies the policy's and the congestion control's socket options.
+func (s *Sender) tune(c *senderConn) {
+	if err := setNotsentLowat(c.Conn, s.Policy().lowat); err != nil && s.Policy().lowat != 0 {
+		s.cfg.Log.Info("TCP_NOTSENT_LOWAT cannot be set here: the kernel may queue old frames", "cause", err)
+	}
+	if name := *s.cong.Load(); name != "" && name != "system" {
+		if err := setCongestion(c.Conn, name); err != nil {
+			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", congestion(c.Conn), "cause", err)
+		}
+	}
+	name := congestion(c.Conn)
+	s.inForce.Store(&name)
+}
+
+// serve runs one connection to its end: nil after a goodbye.
+func (s *Sender) serve(ctx context.Context, c *senderConn) error {
+	s.tune(c)
+	c.gate = s.Policy().gate(c.Conn)
+	s.conn.Store(c)
+	s.connects.Add(1)
+	s.cfg.Log.Info("connected", "receiver", s.cfg.Address, "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
+		"policy", s.Policy().String(), "congestion", s.Congestion())
+	run, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	hungUpOn := make(chan struct{})
+	wg.Go(func() {
+		defer close(hungUpOn)
+		err := s.replies(run, c)
+		cancel(err)
+		c.SetWriteDeadline(time.Now()) // a send loop that is blocked in a write must notice
+	})
+	// Who stops the program must not wait for a frame that a dead link holds up.
+	stop := context.AfterFunc(ctx, func() { c.SetWriteDeadline(time.Now().Add(byeTimeout)) })
+	defer stop()
+	wg.Go(func() { s.reports(run, c) })
+	wg.Go(func() { // the source's end must wake a send loop that waits for a frame
+		select {
+		case <-s.ended:
+		case <-run.Done():
+		}
+		signal(s.box.ready)
+	})
+	s.PushState() // the connection is part of it
+	s.box.SetOnline(true)
+	err := s.sendLoop(run, c)
+	s.box.SetOnline(false)
+	s.conn.Store(nil)
+	if errors.Is(err, errEnded) || ctx.Err() != nil {
+		s.goodbye(c, hungUpOn)
+		err = nil
+	} else if cause := context.Cause(run); cause != nil {
+		err = cause // why the other side ended says more than that writing failed
+	}
+	cancel(nil)
+	c.Close()
+	wg.Wait()
+	if s.cfg.V0 && err != nil && c.frames > 0 && hungUp(err) && s.cfg.Retry == 0 {
+		return ErrReceiverClosed
+	}
+	return err
+}
+
+// hungUp tells a receiver that closed from one that broke or went away.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// sendLoop sends frames until something ends; errEnded says that nothing is left.
+func (s *Sender) sendLoop(ctx context.Context, c *senderConn) error {
+	for {
+		if err := s.waitFrame(ctx); err != nil {
+			return err
+		}
+		if err := c.gate.open(ctx); err != nil {
+			return err
+		}
+		f := s.box.Take()
+		if f == nil {
+			continue
+		}
+		err := s.sendFrame(c, f)
+		f.Release()
+		s.box.Finish()
+		if err != nil {
+			return err
+		}
+		if s.cfg.Frames > 0 && s.box.Counts().Sent >= s.cfg.Frames {
+			return errEnded
+		}
+	}
+}
+
+// waitFrame is Mailbox.Wait, but it ends when the source does.
+func (s *Sender) waitFrame(ctx context.Context) error {
+	for {
+		if _, have := s.box.Peek(); have {
+			return nil
+		}
+		if s.isEnded() {
+			return errEnded
+		}
+		select {
+		case <-s.box.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.SendStarted = frame.SenderNow()
+	if s.cfg.V0 {
+		c.header = wire.AppendV0(c.header[:0], uint32(len(f.Data)))
+	} else {
+		c.header = wire.AppendFrame(c.header[:0], &f.Meta, len(f.Data))
+	}
+	c.frames++
+	err := c.write(c.header, f.Data)
+	c.wrote = time.Now()
+	s.bytes.Add(uint64(len(f.Data)))
+	return err
+}
+
+// reports sends the counters while no frame carries them.
+func (s *Sender) reports(ctx context.Context, c *senderConn) {
+	if s.cfg.V0 {
+		return
+	}
+	t := time.NewTicker(reportInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		// A frame that is being written now needs no report beside it.
+		if !c.mu.TryLock() {
+			continue
+		}
+		if time.Since(c.wrote) >= reportInterval {
+			r := wire.Report{Now: frame.SenderNow(), Counts: s.box.Counts()}
+			if c.write(r.Append(nil), nil) != nil {
+				c.mu.Unlock()
+				return // the loops will notice as well
+			}
+		}
+		c.mu.Unlock()
+	}
+}
+
+// replies reads what the receiver says, until it ends. It answers pings at once.
+func (s *Sender) replies(ctx context.Context, c *senderConn) error {
+	if s.cfg.V0 { // the origin's server never writes; reading finds out when it closes
+		var b [512]byte
+		for {
+			if _, err := c.Read(b[:]); err != nil {
+				return err
+			}
+		}
+	}
+	controls := make(chan controlRequest, 4)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.controls(ctx, c, controls) })
+	defer wg.Wait()
+	defer close(controls)
+	for {
+		m, err := c.reader.message(0)
+		if err != nil {
+			return err
+		}
+		switch m.Type {
+		case wire.TypeAck:
+			var a wire.Ack
+			if err := a.Parse(m.header); err != nil {
+				return err
+			}
+			s.received.Store(a.Received)
+			c.gate.acked(a)
+		case wire.TypePing:
+			var p wire.Ping
+			if err := p.Parse(m.header); err != nil {
+				return err
+			}
+			if err := c.pong(p); err != nil {
+				return err
+			}
+		case wire.TypeControl:
+			id, err := wire.ParseID(m.Type, m.header)
+			if err != nil {
+				return err
+			}
+			text, err := c.reader.text(m.Payload)
+			if err != nil {
+				return err
+			}
+			select {
+			case controls <- controlRequest{id, text}:
+			default:
+				s.answer(c, id, wire.StateText{Error: "too many changes at once: wait for the answers"})
+			}
+			continue
+		case wire.TypeBye:
+			text, err := c.reader.text(m.Payload)
+			if err != nil {
+				return err
+			}
+			var b wire.Bye
+			if err := b.Parse(m.header); err != nil {
+				return err
+			}
+			s.received.Store(b.Received)
+			return &refusedError{reason: b.Reason, text: printable(text)}
+		}
+		if err := c.reader.skip(m.Payload); err != nil {
+			return err
+		}
+	}
+}
+
+type controlRequest struct {
+	id   uint32
+	text []byte
+}
+
+// controls applies changes one after another; the camera may take its time.
+func (s *Sender) controls(ctx context.Context, c *senderConn, requests <-chan controlRequest) {
+	for r := range requests {
+		var set wire.Settings
+		var state wire.StateText
+		if err := json.Unmarshal(r.text, &set); err != nil {
+			state = s.cfg.State()
+			state.Error = "settings are not valid JSON: " + err.Error()
+		} else if s.cfg.Control == nil {
+			state = s.cfg.State()
+			state.Error = "this camera takes no settings"
+		} else {
+			state = s.cfg.Control(ctx, set)
+		}
+		s.answer(c, r.id, state)
+	}
+}
+
+// answer sends a state; a connection that broke meanwhile is noticed elsewhere.
+func (s *Sender) answer(c *senderConn, id uint32, state wire.StateText) {
+	text := mustJSON(state)
+	_ = c.send(append(wire.AppendState(nil, id, len(text)), text...))
+}
+
+// PushState tells the receiver that something changed by itself.
+func (s *Sender) PushState() {
+	if c := s.conn.Load(); c != nil && !s.cfg.V0 {
+		s.answer(c, 0, s.cfg.State())
+	}
+}
+
+// goodbye ends a connection in order and waits a moment for the answer, which
+// tells how many frames arrived.
+func (s *Sender) goodbye(c *senderConn, hungUpOn <-chan struct{}) {
+	s.box.Close()
+	c.mu.Lock()
+	if c.broken { // in the middle of a frame no other message can be said
+		c.mu.Unlock()
+		return
+	}
+	c.SetWriteDeadline(time.Now().Add(byeTimeout))
+	c.armed = time.Now()
+	var err error
+	if s.cfg.V0 {
+		err = c.write(wire.AppendV0(nil, 0), nil)
+	} else {
+		b := wire.Bye{Reason: wire.ReasonEnd, Counts: s.box.Counts()}
+		const text = "the sender ended"
+		err = c.write(append(b.Append(nil, len(text)), text...), nil)
+	}
+	c.mu.Unlock()
+	if err != nil {
+		return
+	}
+	if tc, ok := c.Conn.(*net.TCPConn); ok {
+		tc.CloseWrite() // what is still queued is delivered before the end
+	}
+	c.SetReadDeadline(time.Now().Add(byeTimeout))
+	select {
+	case <-hungUpOn: // the reply loop got the answer, or the other side closed
+	case <-time.After(byeTimeout):
+	}
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("stream: " + err.Error()) // our own types always encode
+	}
+	return b
+}
+
+// printable makes text from a peer safe for logs and terminals.
+func printable(b []byte) string {
+	const most = 200
+	s := strings.ToValidUTF8(string(b[:min(len(b), most)]), "?")
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,64 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// setCongestion asks for a congestion control algorithm by name. EPERM means
+// that the kernel has it but keeps it for root (tcp_allowed_congestion_control),
+// ENOENT that it is not loaded.
+func setCongestion(conn net.Conn, name string) error {
+	err := control(conn, func(fd int) error {
+		return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+	})
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("congestion control %s is not allowed for this user (sysctl net.ipv4.tcp_allowed_congestion_control)", name)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("congestion control %s is not loaded (modprobe tcp_%s)", name, name)
+	}
+	return err
+}
+
+// congestion is the algorithm in force, "" if the kernel does not tell.
+func congestion(conn net.Conn) string {
+	var name string
+	err := control(conn, func(fd int) (err error) {
+		name, err = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func setNotsentLowat(conn net.Conn, n int) error {
+	if n == 0 {
+		n = -1 // the system's default: unlimited, unless a sysctl says otherwise
+	}
+	return control(conn, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n)
+	})
+}
+
+func control(conn net.Conn, f func(fd int) error) error {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := rc.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}

@@ -1,0 +1,117 @@
+// Command dist builds the release: one static binary for each supported
+// platform, and SHA256SUMS beside them.
+//
+// It opens every Linux binary again and fails if one asks for a dynamic loader
+// or a shared library, because the promise is one file that is copied to a
+// Raspberry Pi of any age and runs. The test runner builds into a scratch
+// directory with the same program, so what is shipped is what was checked.
+package main
+
+import (
+	"crypto/sha256"
+	"debug/elf"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+type target struct{ name, os, arch, arm string }
+
+// The platforms, by the names that their files get. GOARM=6 is for the Pi 1 and
+// Zero, GOARM=7 for 32-bit systems on anything newer.
+var targets = []target{
+	{"linux-amd64", "linux", "amd64", ""},
+	{"linux-arm64", "linux", "arm64", ""},
+	{"linux-armv6", "linux", "arm", "6"},
+	{"linux-armv7", "linux", "arm", "7"},
+	{"darwin-amd64", "darwin", "amd64", ""},
+	{"darwin-arm64", "darwin", "arm64", ""},
+	{"windows-amd64", "windows", "amd64", ""},
+}
+
+func main() {
+	version := flag.String("version", "devel", "version `string` that the binaries report")
+	out := flag.String("o", "dist", "output `directory`")
+	flag.Parse()
+	if err := run(*version, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(version, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	var sums []string
+	for _, t := range targets {
+		path := filepath.Join(out, "framepipe-"+t.name)
+		if t.os == "windows" {
+			path += ".exe"
+		}
+		if err := build(t, version, path); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		if t.os == "linux" {
+			if err := checkStatic(path); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+		}
+		sum, size, err := digest(path)
+		if err != nil {
+			return err
+		}
+		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
+		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
+	}
+	sort.Strings(sums)
+	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(strings.Join(sums, "")), 0o644)
+}
+
+func build(t target, version, path string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags", "-s -w -X framepipe/internal/app.version="+version,
+		"-o", path, "./cmd/framepipe")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// checkStatic fails if the kernel would need anything but this file to run it.
+func checkStatic(path string) error {
+	f, err := elf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("not static: it asks for a dynamic loader")
+		}
+	}
+	libs, err := f.ImportedLibraries()
+	if err != nil {
+		return err
+	}
+	if len(libs) > 0 {
+		return fmt.Errorf("not static: it needs %s", strings.Join(libs, ", "))
+	}
+	return nil
+}
+
+func digest(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return fmt.Sprintf("%x", h.Sum(nil)), size, err
+}

@@ -1,0 +1,124 @@
+package repo
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which packages of ours each package may import; a pattern as in
+// path.Match stands for several. Everything under test/ may import anything.
+// The picture in ARCHITECTURE.md is drawn from this table.
+var allowed = map[string][]string{
+	// Vocabulary and formats: no input, no output.
+	"frame":     {},
+	"wire":      {"frame"},
+	"pixfmt":    {"frame"},
+	"mjpeg":     {"frame", "pixfmt"},
+	"transform": {"frame", "pixfmt", "mjpeg"},
+	"clocksync": {"frame"},
+	"measure":   {"frame", "clocksync"},
+
+	// Cameras.
+	"v4l2":               {},
+	"capture":            {"frame"},
+	"capture/internal/*": {"capture", "frame"},
+	"capture/*":          {"capture", "capture/internal/*", "frame", "pixfmt", "mjpeg", "v4l2"},
+	"capture/*/*":        {"frame"}, // a part of one camera that others may use too
+	"capture/pattern":    {"capture", "capture/internal/*", "capture/pattern/*", "frame", "pixfmt", "mjpeg"},
+	"capture/open":       {"capture", "capture/*", "frame", "pixfmt", "mjpeg", "v4l2"},
+	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
+
+	// The way from one machine to the other.
+	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure"},
+
+	// The program.
+	"internal/doctor": {},
+	"internal/netem":  {},
+	"internal/web":    {"frame", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream"},
+	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
+	"cmd/framepipe":   {"internal/app"},
+}
+
+// forbidden keeps packages pure: these may not import the given packages of the
+// standard library or of golang.org/x.
+var forbidden = map[string][]string{
+	"frame":     {"net", "os", "io"},
+	"wire":      {"net", "os", "syscall", "golang.org/x/sys/unix"},
+	"pixfmt":    {"net", "os", "syscall"},
+	"mjpeg":     {"net", "os", "syscall"},
+	"transform": {"net", "os", "syscall"},
+	"clocksync": {"net", "os", "syscall"},
+	"measure":   {"net", "syscall"},
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		if strings.HasPrefix(p.dir, "test/") {
+			continue
+		}
+		rules, ok := rulesFor(p.dir)
+		if !ok {
+			t.Errorf("package %s has no import rules: add it to the table in test/repo/imports_test.go, and say in ARCHITECTURE.md what it is for", p.dir)
+			continue
+		}
+		for _, imported := range slices.Sorted(maps.Keys(p.imports)) {
+			inFiles := strings.Join(p.imports[imported], ", ")
+			for _, f := range forbidden[p.dir] {
+				if imported == f || strings.HasPrefix(imported, f+"/") {
+					t.Errorf("package %s must not import %s (%s): it is to be usable and testable without the system", p.dir, imported, inFiles)
+				}
+			}
+			ours, isOurs := strings.CutPrefix(imported, module+"/")
+			if isOurs && !matchAny(rules, ours) {
+				t.Errorf("package %s must not import %s (%s): allowed are %v. If two packages want each other, the noun that they share moves down a level",
+					p.dir, ours, inFiles, rules)
+			}
+		}
+	}
+}
+
+// rulesFor prefers the exact entry over a pattern, and the longer pattern.
+func rulesFor(dir string) (rules []string, ok bool) {
+	best := ""
+	for pattern := range allowed {
+		if match, _ := path.Match(pattern, dir); pattern == dir || match && len(pattern) > len(best) {
+			best = pattern
+			if pattern == dir {
+				break
+			}
+		}
+	}
+	rules, ok = allowed[best]
+	return rules, ok
+}
+
+func matchAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok
+	})
+}
+
+// The table itself must not promise what it does not check.
+func TestImportTableNamesExistingPackages(t *testing.T) {
+	var dirs []string
+	for _, p := range packages(t) {
+		dirs = append(dirs, p.dir)
+	}
+	for pattern := range allowed {
+		if !slices.ContainsFunc(dirs, func(d string) bool { ok, _ := path.Match(pattern, d); return ok }) {
+			t.Logf("no package matches %q yet", pattern)
+		}
+	}
+	for dir, want := range map[string]string{"capture/open": "capture/*", "capture/internal/borrow": "frame", "capture/pattern/timecode": "frame", "capture/rpicam": "v4l2"} {
+		if rules, ok := rulesFor(dir); !ok || !slices.Contains(rules, want) {
+			t.Errorf("the rules of %s are %v", dir, rules)
+		}
+	}
+	if matchAny(allowed["wire"], "stream") || !matchAny(allowed["internal/app"], "capture/open") || matchAny(allowed["internal/web"], "capture/open") {
+		t.Error("the table does not mean what it should")
+	}
+}

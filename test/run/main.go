@@ -1,0 +1,49 @@
+// Command run is what `make test`, `make check`, `make fuzz` and CI execute: it
+// runs every check and test of the repository, one step after another, shows
+// package lines as they come and failures in full, and ends with one line of
+// counts that are added up from the tests' own reports (`go test -json`,
+// Python's unittest), never assumed.
+//
+// What cannot run on this machine is named under "NOT RUN" at the end. With
+// FRAMEPIPE_NO_SKIP=1, as CI sets it, anything named there and any skipped test
+// is a failure: a green run then means that everything ran.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+func main() {
+	fuzztime := flag.Duration("fuzztime", 10*time.Second, "how long each fuzz target runs")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: run [-fuzztime 10s] all|check|fuzz") }
+	flag.Parse()
+	if _, err := os.Stat("go.mod"); err != nil || flag.NArg() != 1 {
+		flag.Usage()
+		fmt.Fprintln(os.Stderr, "(in the root of the repository)")
+		os.Exit(2)
+	}
+
+	r := &runner{noSkip: os.Getenv("FRAMEPIPE_NO_SKIP") == "1", out: os.Stdout}
+	switch flag.Arg(0) {
+	case "all":
+		r.setup()
+		r.checks()
+		r.goTests()
+		r.pythonTests()
+		r.armTests()
+		r.platforms()
+		r.vmTests()
+	case "check":
+		r.checks()
+		r.goTest("", nil, "./test/repo")
+	case "fuzz":
+		r.fuzz(*fuzztime)
+	default:
+		flag.Usage()
+		os.Exit(2)
+	}
+	os.Exit(r.finish())
+}

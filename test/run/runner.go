@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// runner carries out steps and keeps the books. It is used by one goroutine.
+type runner struct {
+	out    io.Writer
+	noSkip bool // a skipped test or step fails the run
+
+	passed, failed, skipped int
+	failures                []string // what failed, one line each
+	notRun                  []string // what did not run and why, one line each
+	packages                []string // the closing line of every Go package
+}
+
+func (r *runner) title(s string) { fmt.Fprintf(r.out, "\n== %s\n", s) }
+
+func (r *runner) fail(what string) {
+	r.failed++
+	r.failures = append(r.failures, what)
+}
+
+func (r *runner) omit(what, why string) {
+	r.notRun = append(r.notRun, what+": "+why)
+}
+
+// step runs a command that passes or fails as a whole. Its output is shown only
+// when it fails.
+func (r *runner) step(name string, env []string, args ...string) bool {
+	return r.stepWithInput(name, env, "", args...)
+}
+
+func (r *runner) stepWithInput(name string, env []string, input string, args ...string) bool {
+	start := time.Now()
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	took := time.Since(start).Seconds()
+	if err != nil {
+		fmt.Fprintf(r.out, "FAIL\t%s (%s: %v)\n%s", name, strings.Join(args, " "), err, withNewline(out))
+		r.fail(name)
+		return false
+	}
+	fmt.Fprintf(r.out, "ok  \t%s\t%.1fs\n", name, took)
+	r.passed++
+	return true
+}
+
+func withNewline(b []byte) []byte {
+	if len(b) > 0 && !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(b, '\n')
+	}
+	return b
+}
+
+func have(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// finish prints the closing lines and returns the exit status.
+func (r *runner) finish() int {
+	if len(r.packages) > 0 {
+		r.title("packages")
+		for _, p := range r.packages {
+			fmt.Fprintln(r.out, p)
+		}
+	}
+	if len(r.notRun) > 0 {
+		fmt.Fprintf(r.out, "\nNOT RUN:\n")
+		for _, s := range r.notRun {
+			fmt.Fprintln(r.out, "  "+s)
+		}
+	}
+	if len(r.failures) > 0 {
+		fmt.Fprintf(r.out, "\nFAILED:\n")
+		for _, s := range r.failures {
+			fmt.Fprintln(r.out, "  "+s)
+		}
+	}
+	status := 0
+	if r.failed > 0 {
+		status = 1
+	}
+	if r.noSkip && (r.skipped > 0 || len(r.notRun) > 0) {
+		fmt.Fprintf(r.out, "\nFRAMEPIPE_NO_SKIP is set, and not everything ran: that is a failure.\n")
+		status = 1
+	}
+	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped+len(r.notRun))
+	return status
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setup installs what the tests need; what it could not install shows up again
+// as the steps that cannot run.
+func (r *runner) setup() {
+	r.title("packages that the tests need")
+	cmd := exec.Command("bash", "test/setup")
+	cmd.Stdout, cmd.Stderr = r.out, r.out
+	if err := cmd.Run(); err != nil {
+		r.omit("test/setup", "packages are missing, see its output above")
+		return
+	}
+	fmt.Fprintln(r.out, "all there")
+}
+
+// otherPlatforms are vetted beside the one we are on: one of each family that
+// has files of its own, and a 32-bit one.
+var otherPlatforms = [][]string{
+	{"GOOS=linux", "GOARCH=arm", "GOARM=6"},
+	{"GOOS=darwin", "GOARCH=arm64"},
+	{"GOOS=windows", "GOARCH=amd64"},
+}
+
+// staticcheckBuilds are the builds that staticcheck looks at together, so that
+// what only a test bench uses does not count as unused.
+const staticcheckBuilds = `linux: GOOS=linux
+vm: GOOS=linux -tags=vm
+vmpi: GOOS=linux -tags=vmpi
+vmguest: GOOS=linux -tags=vmguest
+windows: GOOS=windows GOARCH=amd64 CGO_ENABLED=0
+`
+
+func (r *runner) checks() {
+	r.title("static checks")
+	r.step("go vet", nil, "go", "vet", "./...")
+	if isDir("test/vm") {
+		for _, tag := range []string{"vm", "vmpi", "vmguest"} {
+			r.step("go vet -tags "+tag+" ./test/vm/...", nil, "go", "vet", "-tags", tag, "./test/vm/...")
+		}
+	}
+	for _, env := range otherPlatforms {
+		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0", trimpath()), "go", "vet", "./...")
+	}
+	r.stepWithInput("staticcheck", nil, staticcheckBuilds, "go", "tool", "staticcheck", "-matrix", "./...")
+	r.step("go mod verify", nil, "go", "mod", "verify")
+	r.step("go mod tidy", nil, "go", "mod", "tidy", "-diff")
+}
+
+// trimpath makes steps for other platforms compile as the release does, so that
+// the standard library is compiled once for both.
+func trimpath() string {
+	return "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")
+}
+
+func (r *runner) goTests() {
+	args := []string{"-shuffle=on", "-vet=off", "-timeout", "10m", "./..."} // vetted already
+	env := []string{}
+	if have("gcc") {
+		args = append([]string{"-race"}, args...)
+		env = append(env, "CGO_ENABLED=1")
+	} else {
+		r.omit("go test -race", "needs gcc (apt-get install gcc libc6-dev); ran without -race")
+	}
+	r.goTest("", env, args...)
+}
+
+// pythonTests runs the peers' own tests: a peer that is wrong proves nothing.
+func (r *runner) pythonTests() {
+	if !have("python3") {
+		r.omit("Python peers", "needs python3 (apt-get install python3)")
+		return
+	}
+	r.title("python3 -m unittest test/peers")
+	cmd := exec.Command("python3", "-B", "-W", "error::ResourceWarning", "-m", "unittest", "discover", "-v", "-s", "test/peers")
+	out, err := cmd.CombinedOutput()
+	r.countUnittest(string(out), err)
+}
+
+var (
+	unittestRan = regexp.MustCompile(`(?m)^Ran (\d+) tests? in`)
+	unittestEnd = regexp.MustCompile(`(?m)^(?:OK|FAILED)(?: \((.*)\))?$`)
+)
+
+// countUnittest reads the two closing lines of unittest's report: "Ran N tests
+// in …" and "OK (skipped=1)" or "FAILED (failures=1, errors=2)".
+func (r *runner) countUnittest(out string, err error) {
+	ran, end := unittestRan.FindStringSubmatch(out), unittestEnd.FindStringSubmatch(out)
+	if ran == nil || end == nil {
+		fmt.Fprint(r.out, out)
+		r.fail("Python peers: unittest did not finish")
+		return
+	}
+	total, _ := strconv.Atoi(ran[1])
+	var failed, skipped int
+	for _, part := range strings.Split(end[1], ", ") {
+		name, value, _ := strings.Cut(part, "=")
+		n, _ := strconv.Atoi(value)
+		switch name {
+		case "failures", "errors", "unexpected successes":
+			failed += n
+		case "skipped":
+			skipped += n
+		}
+	}
+	if err != nil && failed == 0 {
+		failed = 1
+	}
+	r.passed += max(total-failed-skipped, 0)
+	r.skipped += skipped
+	if failed == 0 && skipped == 0 {
+		fmt.Fprintf(r.out, "ok  \tpython3 test/peers\t%s tests\n", ran[1])
+		return
+	}
+	fmt.Fprint(r.out, out)
+	for range failed {
+		r.fail("Python peers, see above")
+	}
+}
+
+// armTests runs the pure packages as 32-bit ARM code, where a misaligned 64-bit
+// atomic or an int that is too small shows itself.
+func (r *runner) armTests() {
+	const emulator = "qemu-arm-static"
+	if runtime.GOOS != "linux" || !have(emulator) {
+		r.omit("32-bit ARM tests", "need Linux and "+emulator+" (apt-get install qemu-user-static)")
+		return
+	}
+	var dirs []string
+	for _, d := range []string{"frame", "wire", "pixfmt", "mjpeg", "transform", "clocksync", "measure", "v4l2", "capture/pattern"} {
+		if isDir(d) {
+			dirs = append(dirs, "./"+d)
+		}
+	}
+	r.goTest("arm/6, emulated",
+		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=6", trimpath(), "FRAMEPIPE_EMULATED=1"},
+		append([]string{"-timeout", "10m", "-exec", emulator}, dirs...)...)
+}
+
+func (r *runner) platforms() {
+	r.title("the release, built for every platform into a scratch directory")
+	if !isDir("cmd/framepipe") {
+		r.omit("release builds", "there is no cmd/framepipe")
+		return
+	}
+	dir, err := os.MkdirTemp("", "framepipe-dist-")
+	if err != nil {
+		r.fail("release builds: " + err.Error())
+		return
+	}
+	defer os.RemoveAll(dir)
+	r.step("release builds", nil, "go", "run", "./test/dist", "-version", "test", "-o", dir)
+}
+
+func (r *runner) vmTests() {
+	if !isDir("test/vm") {
+		return
+	}
+	r.goTest("vm", nil, "-tags", "vm", "-timeout", "15m", "./test/vm")
+}
+
+// fuzz gives every fuzz target its time. Each starts from the inputs kept in
+// testdata/fuzz and adds what it finds there.
+func (r *runner) fuzz(each time.Duration) {
+	files, err := filepath.Glob("*/*_test.go")
+	more, _ := filepath.Glob("*/*/*_test.go")
+	if err != nil {
+		r.fail(err.Error())
+		return
+	}
+	name := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+	for _, file := range append(files, more...) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			r.fail(err.Error())
+			continue
+		}
+		for _, m := range name.FindAllStringSubmatch(string(src), -1) {
+			pkg := "./" + filepath.ToSlash(filepath.Dir(file))
+			r.step(pkg+" "+m[1], nil, "go", "test", "-run", "^$", "-fuzz", "^"+m[1]+"$", "-fuzztime", each.String(), pkg)
+		}
+	}
+	if r.passed+r.failed == 0 {
+		r.fail("no fuzz targets found")
+	}
+}
+
+func isDir(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
+}
