@@ -26,7 +26,7 @@ type Decoder interface {
 }
 
 // NewEncoder returns the best encoder there is.
-func NewEncoder() Encoder { return newStdEncoder() }
+func NewEncoder() Encoder { return newGoEncoder() }
 
 // NewDecoder returns the best decoder there is. Pictures beyond the limits are
 // refused by their header, before any memory is taken for them.

@@ -13,6 +13,10 @@
 // see Repair. A picture may hold others in its APP segments (Exif thumbnails), so
 // its end is found by walking segments and never by searching for FF D9.
 //
+// Encoding is our own (baseline, 4:2:0 or grey, typical Huffman tables, quantisation
+// tables as libjpeg scales them); decoding is image/jpeg's. Both are behind
+// interfaces, for faster ones to come.
+//
 // # Memory
 //
 // Header and Check look at the caller's bytes and allocate nothing. A Splitter

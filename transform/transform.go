@@ -10,7 +10,7 @@
 // Do takes over the reference that it is given. It returns the same frame when
 // nothing had to be done, else one of the stage's own pool. Steps in between use
 // buffers that the stage keeps, so that a steady stream allocates only what the
-// JPEG codec does. A raw frame that comes out always has the smallest stride.
+// JPEG decoder does. A raw frame that comes out always has the smallest stride.
 package transform
 
 import (
