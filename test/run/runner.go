@@ -15,7 +15,7 @@ type runner struct {
 	out    io.Writer
 	noSkip bool // a skipped test or step fails the run
 
-	passed, failed, skipped int // tests and steps
+	passed, failed, skipped int      // tests and steps
 	failures                []string // what failed, one line each
 	notRun                  []string // what did not run and why, one line each
 	packages                []string // the closing line of every Go package
