@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -196,14 +197,19 @@ func (r *runner) vmTests() {
 // fuzz gives every fuzz target its time. Each starts from the inputs kept in
 // testdata/fuzz and adds what it finds there.
 func (r *runner) fuzz(each time.Duration) {
-	files, err := filepath.Glob("*/*_test.go")
-	more, _ := filepath.Glob("*/*/*_test.go")
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			files = append(files, path)
+		}
+		return err
+	})
 	if err != nil {
 		r.fail(err.Error())
 		return
 	}
 	name := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
-	for _, file := range append(files, more...) {
+	for _, file := range files {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			r.fail(err.Error())
