@@ -23,7 +23,8 @@ check: ## the quick part: gofmt, vet, staticcheck, the repository's own rules
 	go run ./test/run check
 
 bench: ## all benchmarks, once, in Go benchmark format
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run "^$$" -bench . -benchmem ./...
+	go run ./test/bench
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz
