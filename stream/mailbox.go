@@ -66,10 +66,7 @@ func (m *Mailbox) Account(c frame.Counts) {
 // Wait returns when a frame is there.
 func (m *Mailbox) Wait(ctx context.Context) error {
 	for {
-		m.mu.Lock()
-		have := m.next != nil
-		m.mu.Unlock()
-		if have {
+		if m.waiting() {
 			return nil
 		}
 		select {
@@ -96,29 +93,28 @@ func (m *Mailbox) Take() *frame.Frame {
 	return f
 }
 
-// Drop throws away the waiting frame for a reason of the taker's.
-func (m *Mailbox) Drop(cause frame.Cause) {
+// DropBefore throws away the waiting frame, past its deadline, if it was captured
+// before t, and reports whether it did.
+func (m *Mailbox) DropBefore(t frame.SenderTime) bool {
 	m.mu.Lock()
 	old := m.next
+	if old == nil || old.Captured == 0 || old.Captured >= t {
+		m.mu.Unlock()
+		return false
+	}
 	m.next = nil
-	if old != nil {
-		m.lost[cause]++
-	}
+	m.lost[frame.LostDeadline]++
 	m.mu.Unlock()
-	if old != nil {
-		old.Release()
-		signal(m.idle)
-	}
+	old.Release()
+	signal(m.idle)
+	return true
 }
 
-// Peek returns when the waiting frame was captured.
-func (m *Mailbox) Peek() (captured frame.SenderTime, ok bool) {
+// waiting reports whether a frame is there.
+func (m *Mailbox) waiting() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.next == nil {
-		return 0, false
-	}
-	return m.next.Captured, true
+	return m.next != nil
 }
 
 // Finish says that the frame that was taken is on its way.
@@ -200,7 +196,18 @@ func (m *Mailbox) Counts() frame.Counts {
 }
 
 // Close throws away the waiting frame, as stale.
-func (m *Mailbox) Close() { m.Drop(frame.LostStale) }
+func (m *Mailbox) Close() {
+	m.mu.Lock()
+	old := m.next
+	m.next = nil
+	if old != nil {
+		m.lost[frame.LostStale]++
+	}
+	m.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+}
 
 // signal leaves one token in a channel of capacity one.
 func signal(c chan struct{}) {

@@ -1,11 +1,10 @@
 package stream
 
 import (
-	"context"
 	"fmt"
-	"net"
-
-	"framepipe/wire"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Policy is what a sender does when frames come faster than the connection
@@ -19,6 +18,15 @@ type Policy struct {
 	// (TCP_NOTSENT_LOWAT), 0 = its default: then the choice which frame is the
 	// newest is made here and not a megabyte earlier.
 	lowat int
+	// gated waits, before a frame is taken, until the kernel's queue of
+	// unacknowledged bytes is about what the link needs to stay busy.
+	gated bool
+	// inFlight is how many frames the receiver may not have acknowledged; 0 = any number.
+	inFlight int
+	// deadline is how old a frame may be when it is sent; 0 = any age.
+	deadline time.Duration
+	// rescue dials anew in parallel when a connection stalls.
+	rescue bool
 }
 
 func (p Policy) String() string { return p.name }
@@ -26,39 +34,50 @@ func (p Policy) String() string { return p.name }
 // Blocks reports whether the capture loop has to wait for the send loop.
 func (p Policy) Blocks() bool { return p.blocks }
 
+// NeedsAcks reports whether the policy cannot work on wire v0.
+func (p Policy) NeedsAcks() bool { return p.inFlight > 0 }
+
 // notsentLowat is the smallest amount that costs no throughput on loopback and
 // on emulated links.
 const notsentLowat = 16 << 10
 
-var policies = map[string]Policy{
-	"block":  {name: "block", blocks: true},
-	"newest": {name: "newest", lowat: notsentLowat},
-}
-
 // DefaultPolicy is what `framepipe send` does unless asked otherwise.
-const DefaultPolicy = "newest"
+const DefaultPolicy = "gated"
+
+// PolicyUsage says what ParsePolicy reads.
+const PolicyUsage = "gated, newest, block, ack=N or deadline=D"
 
 // ParsePolicy reads what a person types.
 func ParsePolicy(s string) (Policy, error) {
-	if p, ok := policies[s]; ok {
-		return p, nil
+	name, value, has := strings.Cut(s, "=")
+	switch {
+	case name == "block" && !has:
+		return Policy{name: s, blocks: true}, nil
+	case name == "newest" && !has:
+		return Policy{name: s, lowat: notsentLowat, rescue: true}, nil
+	case name == "gated" && !has:
+		return Policy{name: s, lowat: notsentLowat, gated: true, rescue: true}, nil
+	case name == "ack":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > maxFlight {
+			return Policy{}, fmt.Errorf("policy %q: write ack=N, N frames from 1 to %d that are not acknowledged yet (2 keeps a link busy)", s, maxFlight)
+		}
+		return Policy{name: s, lowat: notsentLowat, inFlight: n, rescue: true}, nil
+	case name == "deadline":
+		d, err := time.ParseDuration(value)
+		if err != nil || d <= 0 {
+			return Policy{}, fmt.Errorf("policy %q: write deadline=D, the age beyond which a frame is not sent, as in deadline=80ms", s)
+		}
+		return Policy{name: s, lowat: notsentLowat, gated: true, deadline: d, rescue: true}, nil
 	}
-	return Policy{}, fmt.Errorf("unknown policy %q: use newest or block", s)
+	return Policy{}, fmt.Errorf("unknown policy %q: use %s", s, PolicyUsage)
 }
 
-// gate decides when the next frame may be taken from the mailbox. It is the
-// place for policies that look into the connection; these two never wait.
-type gate interface {
-	// open returns when a frame may be taken.
-	open(ctx context.Context) error
-	// acked is told each acknowledgement.
-	acked(wire.Ack)
+// mustPolicy parses a policy of our own.
+func mustPolicy(s string) Policy {
+	p, err := ParsePolicy(s)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
-
-func (p Policy) gate(net.Conn) gate { return openGate{} }
-
-// openGate is always open: a write that blocks is all the back-pressure there is.
-type openGate struct{}
-
-func (openGate) open(ctx context.Context) error { return nil }
-func (openGate) acked(wire.Ack)                 {}

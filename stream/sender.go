@@ -36,7 +36,7 @@ type SenderConfig struct {
 	Token      string // secret for receivers that ask for one; "" = none
 	V0         bool   // speak the origin's format
 	Policy     Policy
-	Congestion string        // name of an algorithm; "" = the system's
+	Congestion string        // name of an algorithm, or system; "" = bbr where it is allowed, unless the policy is block
 	Retry      time.Duration // give up after so long without a connection; 0 = never
 	Frames     uint64        // end in order after so many frames; 0 = go on
 
@@ -74,6 +74,7 @@ type Sender struct {
 	conn     atomic.Pointer[senderConn] // the current one
 	received atomic.Uint64              // frames that the receiver says it has of this session
 	connects atomic.Uint64
+	rescues  atomic.Uint64
 	bytes    atomic.Uint64
 
 	retry time.Duration // first pause before dialling again
@@ -88,7 +89,7 @@ func NewSender(cfg SenderConfig) *Sender {
 		cfg.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 	if cfg.Policy.name == "" {
-		cfg.Policy = policies[DefaultPolicy]
+		cfg.Policy = mustPolicy(DefaultPolicy)
 	}
 	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), retry: retryFirst}
 	s.policy.Store(&cfg.Policy)
@@ -137,13 +138,20 @@ type SenderStats struct {
 	Received  uint64 // of Counts.Sent, those that the receiver confirmed; v0 receivers confirm nothing
 	Bytes     uint64
 	Connects  uint64
+	Rescues   uint64 // of Connects, those that took over from a stalled connection
 	Connected bool
+	Gate      int // bytes that may be queued in the kernel when the next frame is taken; 0 = any number
+	InFlight  int // frames on the way, not acknowledged
 }
 
 // Stats returns a snapshot; its Counts balance.
 func (s *Sender) Stats() SenderStats {
-	return SenderStats{Counts: s.box.Counts(), Received: s.received.Load(), Bytes: s.bytes.Load(),
-		Connects: s.connects.Load(), Connected: s.conn.Load() != nil}
+	st := SenderStats{Counts: s.box.Counts(), Received: s.received.Load(), Bytes: s.bytes.Load(),
+		Connects: s.connects.Load(), Rescues: s.rescues.Load()}
+	if c := s.conn.Load(); c != nil {
+		st.Connected, st.Gate, st.InFlight = true, int(c.limit.Load()), c.flight.len()
+	}
+	return st
 }
 
 // Run sends until ctx ends or the source does (both: nil, after a goodbye), until
@@ -152,13 +160,20 @@ func (s *Sender) Stats() SenderStats {
 func (s *Sender) Run(ctx context.Context) error {
 	defer s.box.Close()
 	wait, since, said := s.retry, time.Now(), ""
+	var conn *senderConn // that took over from the one before
 	for {
-		conn, err := s.dial(ctx)
+		var err error
+		if conn == nil {
+			conn, err = s.dial(ctx)
+		}
 		if err == nil {
 			wait, said = s.retry, ""
-			err = s.serve(ctx, conn)
+			conn, err = s.serve(ctx, conn)
 			since = time.Now()
 			switch {
+			case conn != nil:
+				s.cfg.Log.Info("the connection stalled, a new one took over", "receiver", s.cfg.Address)
+				continue
 			case err == nil || ctx.Err() != nil:
 				return nil
 			case errors.Is(err, ErrReceiverClosed):
@@ -208,7 +223,12 @@ func (s *Sender) dial(ctx context.Context) (*senderConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize)}
+	return s.introduce(ctx, nc)
+}
+
+// introduce says hello on a new connection; it closes it if that fails.
+func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error) {
+	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), probe: newProbe(nc)}
 	if s.cfg.V0 {
 		return c, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +22,10 @@ type senderConn struct {
 	net.Conn
 	reader  *reader // v1 only; owned by hello, then by the reply loop
 	welcome wire.Welcome
-	gate    gate
+	flight  *flight
+	probe   *probe       // nil where the kernel cannot be asked; owned by the send loop
+	pause   *time.Timer  // owned by the send loop
+	limit   atomic.Int64 // of the gate, in bytes, for people
 
 	mu     sync.Mutex
 	header []byte      // guarded by mu
@@ -73,11 +77,16 @@ func (c *senderConn) pong(p wire.Ping) error {
 
 // tune applies the policy's and the congestion control's socket options.
 func (s *Sender) tune(c *senderConn) {
-	if err := setNotsentLowat(c.Conn, s.Policy().lowat); err != nil && s.Policy().lowat != 0 {
+	p := s.Policy()
+	if err := setNotsentLowat(c.Conn, p.lowat); err != nil && p.lowat != 0 {
 		s.cfg.Log.Info("TCP_NOTSENT_LOWAT cannot be set here: the kernel may queue old frames", "cause", err)
 	}
-	if name := *s.cong.Load(); name != "" && name != "system" {
-		if err := setCongestion(c.Conn, name); err != nil {
+	if p.gated && c.probe == nil {
+		s.cfg.Log.Info("this system does not tell how much is queued: policy "+p.name+" works as newest", "receiver", s.cfg.Address)
+	}
+	asked := *s.cong.Load()
+	if name := s.wantCongestion(); name != "system" {
+		if err := setCongestion(c.Conn, name); err != nil && asked != "" {
 			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", congestion(c.Conn), "cause", err)
 		}
 	}
@@ -85,10 +94,23 @@ func (s *Sender) tune(c *senderConn) {
 	s.inForce.Store(&name)
 }
 
-// serve runs one connection to its end: nil after a goodbye.
-func (s *Sender) serve(ctx context.Context, c *senderConn) error {
+// wantCongestion is the congestion control to ask for: what the user says, else
+// bbr, which keeps queues short and carries on through random loss, but for a
+// policy that is to behave as the origin.
+func (s *Sender) wantCongestion() string {
+	if name := *s.cong.Load(); name != "" {
+		return name
+	}
+	if s.Policy().blocks {
+		return "system"
+	}
+	return "bbr"
+}
+
+// serve runs one connection to its end: nil after a goodbye. If it stalled, next
+// is the connection that took over.
+func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, err error) {
 	s.tune(c)
-	c.gate = s.Policy().gate(c.Conn)
 	s.conn.Store(c)
 	s.connects.Add(1)
 	s.cfg.Log.Info("connected", "receiver", s.cfg.Address, "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
@@ -106,6 +128,16 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) error {
 	stop := context.AfterFunc(ctx, func() { c.SetWriteDeadline(time.Now().Add(byeTimeout)) })
 	defer stop()
 	wg.Go(func() { s.reports(run, c) })
+	wg.Go(func() {
+		if next = s.watch(run, c); next == nil {
+			return
+		}
+		cancel(errStalled)
+		if tc, ok := c.Conn.(*net.TCPConn); ok {
+			tc.SetLinger(0) // what it still holds is old
+		}
+		c.Close() // also ends a write that blocks
+	})
 	wg.Go(func() { // the source's end must wake a send loop that waits for a frame
 		select {
 		case <-s.ended:
@@ -115,7 +147,7 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) error {
 	})
 	s.PushState() // the connection is part of it
 	s.box.SetOnline(true)
-	err := s.sendLoop(run, c)
+	err = s.sendLoop(run, c)
 	s.box.SetOnline(false)
 	s.conn.Store(nil)
 	if errors.Is(err, errEnded) || ctx.Err() != nil {
@@ -127,11 +159,18 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) error {
 	cancel(nil)
 	c.Close()
 	wg.Wait()
-	if s.cfg.V0 && err != nil && c.frames > 0 && hungUp(err) && s.cfg.Retry == 0 {
-		return ErrReceiverClosed
+	if next != nil && (err == nil || ctx.Err() != nil) { // it ended just when another one took over
+		next.Close()
+		next = nil
 	}
-	return err
+	if s.cfg.V0 && err != nil && c.frames > 0 && hungUp(err) && s.cfg.Retry == 0 {
+		return nil, ErrReceiverClosed
+	}
+	return next, err
 }
+
+// errStalled ends a connection that another one took over from.
+var errStalled = errors.New("the connection stalled")
 
 // hungUp tells a receiver that closed from one that broke or went away.
 func hungUp(err error) bool {
@@ -144,8 +183,12 @@ func (s *Sender) sendLoop(ctx context.Context, c *senderConn) error {
 		if err := s.waitFrame(ctx); err != nil {
 			return err
 		}
-		if err := c.gate.open(ctx); err != nil {
+		p := s.Policy()
+		if err := c.open(ctx, p); err != nil {
 			return err
+		}
+		if p.deadline > 0 && s.box.DropBefore(frame.SenderNow()-frame.SenderTime(p.deadline)) {
+			continue
 		}
 		f := s.box.Take()
 		if f == nil {
@@ -166,7 +209,7 @@ func (s *Sender) sendLoop(ctx context.Context, c *senderConn) error {
 // waitFrame is Mailbox.Wait, but it ends when the source does.
 func (s *Sender) waitFrame(ctx context.Context) error {
 	for {
-		if _, have := s.box.Peek(); have {
+		if s.box.waiting() {
 			return nil
 		}
 		if s.isEnded() {
@@ -190,6 +233,7 @@ func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
 		c.header = wire.AppendFrame(c.header[:0], &f.Meta, len(f.Data))
 	}
 	c.frames++
+	c.flight.sent(f.Seq, len(f.Data))
 	err := c.write(c.header, f.Data)
 	c.wrote = time.Now()
 	s.bytes.Add(uint64(len(f.Data)))
@@ -251,7 +295,7 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(a.Received)
-			c.gate.acked(a)
+			c.flight.ack(a)
 		case wire.TypePing:
 			var p wire.Ping
 			if err := p.Parse(m.header); err != nil {

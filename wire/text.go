@@ -57,6 +57,7 @@ type StateText struct {
 	Quality    int     `json:"quality,omitempty"`
 	Policy     string  `json:"policy"`
 	Congestion string  `json:"congestion,omitempty"` // the algorithm that the kernel reports; empty = unknown
+	Gate       int     `json:"gate_bytes,omitempty"` // bytes that may be queued in the kernel when the next frame is taken
 	Codec      string  `json:"codec,omitempty"`      // how frames are encoded, for people
 
 	Camera   json.RawMessage `json:"camera,omitempty"`   // capture.Info

@@ -30,8 +30,8 @@ func sendCommand(e *env) *cli.Command {
 	flags := append(captureFlags("auto"),
 		&cli.IntFlag{Name: "ip", Aliases: []string{"ip_last_number"}, Value: originNumber, Usage: "send to 192.168.0.`N`"},
 		&cli.StringFlag{Name: "wire", Value: "v1", Usage: "v1, or v0 for the origin's server"},
-		&cli.StringFlag{Name: "policy", Value: stream.DefaultPolicy, Usage: "when frames come faster than the link takes them: newest (drop the older), or block (wait, as the origin)"},
-		&cli.StringFlag{Name: "congestion", Value: "system", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses"},
+		&cli.StringFlag{Name: "policy", Value: stream.DefaultPolicy, Usage: "when frames come faster than the link takes them: " + stream.PolicyUsage + " (block waits, as the origin)"},
+		&cli.StringFlag{Name: "congestion", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses", DefaultText: "bbr where allowed; system with --policy block"},
 		&cli.StringFlag{Name: "name", Usage: "the camera's name at the receiver", DefaultText: "this machine's name"},
 		&cli.StringFlag{Name: "token", Usage: "secret that the receiver asks for"},
 		&cli.DurationFlag{Name: "connect-retry", Usage: "give up after so long without a connection; 0 = never"},
@@ -93,6 +93,9 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	if sc.Policy, err = stream.ParsePolicy(c.String("policy")); err != nil {
 		return &usageError{err: err}
+	}
+	if sc.V0 && sc.Policy.NeedsAcks() {
+		return usagef("use gated, newest or block", "--policy %s needs acknowledgements, which wire v0 does not have", sc.Policy)
 	}
 	sc.Host, _ = os.Hostname()
 	sc.Name = cmp.Or(c.String("name"), sc.Host, "camera")
@@ -192,7 +195,7 @@ func (s *sending) run(ctx context.Context) error {
 // state describes the camera for the receiver.
 func (s *sending) state() wire.StateText {
 	st := stateText(s.cam.State())
-	st.Policy, st.Congestion = s.sender.Policy().String(), s.sender.Congestion()
+	st.Policy, st.Congestion, st.Gate = s.sender.Policy().String(), s.sender.Congestion(), s.sender.Stats().Gate
 	return st
 }
 

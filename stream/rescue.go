@@ -1,0 +1,142 @@
+package stream
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// When a link comes back after an outage, TCP notices late: its retransmission
+// timer has backed off to most of a second. A fresh SYN notices at once. So when
+// nothing was acknowledged for stallAfter while a frame is on the way, new
+// connections are dialled in parallel, one each redialEvery (a lost SYN alone
+// waits a second), and the first that reaches the receiver takes over.
+const (
+	stallAfter  = 300 * time.Millisecond
+	stallBlind  = 2 * time.Second // where the kernel does not tell whether bytes move
+	stallLook   = 25 * time.Millisecond
+	redialEvery = 150 * time.Millisecond
+	redialMost  = 16 // dials at once
+)
+
+// watch returns when the connection stalls and another one has taken over, or
+// when ctx ends (nil).
+func (s *Sender) watch(ctx context.Context, c *senderConn) *senderConn {
+	if s.cfg.V0 {
+		return nil
+	}
+	look := newProbe(c.Conn)
+	t := time.NewTicker(stallLook)
+	defer t.Stop()
+	var st stall
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if !s.Policy().rescue || !st.stalled(c, look) {
+			continue
+		}
+		s.cfg.Log.Debug("nothing is acknowledged, dialling anew", "receiver", s.cfg.Address)
+		if n := s.redial(ctx, func() bool { return !st.stalled(c, look) }); n != nil {
+			s.rescues.Add(1)
+			return n
+		}
+	}
+}
+
+// stall decides whether a connection stands still. A slow link moves bytes all
+// the time, however long a frame takes.
+type stall struct {
+	acked uint64    // bytes, as of moved
+	moved time.Time // when acked last changed
+}
+
+func (st *stall) stalled(c *senderConn, look *probe) bool {
+	now := time.Now()
+	patience := stallBlind
+	if look != nil {
+		if info, err := look.info(); err == nil {
+			patience = stallAfter
+			if info.acked != st.acked || st.moved.IsZero() {
+				st.acked, st.moved = info.acked, now
+			}
+		}
+	}
+	oldest, heard, ok := c.flight.oldest()
+	if !ok {
+		return false
+	}
+	last := oldest.at
+	for _, t := range []time.Time{heard, st.moved} {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return now.Sub(last) > patience
+}
+
+// redial dials until a connection is welcome, or the old one has revived (nil).
+// Only one of the new connections at a time says hello: the receiver drops the
+// older one for the newer.
+func (s *Sender) redial(ctx context.Context, revived func() bool) *senderConn {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	connected := make(chan net.Conn, redialMost)
+	slots := make(chan struct{}, redialMost)
+	dial := func() {
+		select {
+		case slots <- struct{}{}:
+		default:
+			return
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			nc, err := s.cfg.Dial(ctx, "tcp", s.cfg.Address)
+			if err != nil {
+				return
+			}
+			select {
+			case connected <- nc:
+			case <-ctx.Done():
+				nc.Close()
+			}
+		})
+	}
+	defer func() {
+		go func() { wg.Wait(); close(connected) }()
+		for nc := range connected { // those that came second
+			nc.Close()
+		}
+	}()
+	defer cancel()
+	again := time.NewTicker(redialEvery)
+	defer again.Stop()
+	look := time.NewTicker(stallLook)
+	defer look.Stop()
+	dial()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+			dial()
+		case <-look.C:
+			if revived() {
+				return nil
+			}
+		case nc := <-connected:
+			if revived() {
+				nc.Close()
+				return nil
+			}
+			if c, err := s.introduce(ctx, nc); err == nil {
+				return c
+			}
+		}
+	}
+}
