@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -316,7 +317,9 @@ func (r *Runner) reopen(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if capture.IsConfig(err) {
+		// A device node that is not there (yet) is a wrong source at first, but not
+		// after it was.
+		if capture.IsConfig(err) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		r.setGone(err)

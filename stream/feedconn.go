@@ -23,7 +23,7 @@ const (
 	firstPings   = 5 // clock exchanges before a camera is welcomed, while the link is still idle
 	pingAfter    = 500 * time.Millisecond
 	pingQuiet    = time.Second
-	ackEvery     = time.Millisecond // acks may be left out for frames that come faster
+	ackEvery     = time.Millisecond // of frames that come faster, not each is acknowledged
 	replyTimeout = 5 * time.Second  // a peer that does not read what we write is given up
 )
 
@@ -50,7 +50,10 @@ type feedConn struct {
 	pinged time.Time // guarded by mu
 	pingID uint64    // guarded by mu
 
-	lastAck frame.ReceiverTime // owned by the read loop
+	pending wire.Ack           // guarded by mu; of the newest frame
+	late    bool               // guarded by mu; pending is yet to be written, and lateAck runs
+	lateAck *time.Timer        // guarded by mu
+	lastAck frame.ReceiverTime // guarded by mu; arrival of the frame that was last acknowledged
 }
 
 // send writes one whole message.
@@ -333,21 +336,54 @@ func (c *feedConn) acceptable(f *frame.Frame) error {
 }
 
 // ack acknowledges a frame; with the link idle for a moment, it is also the time
-// to ask for the sender's clock. While frames come faster than ackEvery and the
-// next one is being read already, its ack will do.
+// to ask for the sender's clock. Of frames that come faster than ackEvery only
+// some are acknowledged: the last one of a burst by a timer, late by that much.
 func (c *feedConn) ack(f *frame.Frame, received uint64, rest int) error {
-	if f.LastByte.Sub(c.lastAck) < ackEvery && c.reader.buffered() >= wire.PrefixSize {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = wire.Ack{Seq: f.Seq, FirstByte: f.FirstByte, LastByte: f.LastByte, Received: received, Rest: uint32(rest)}
+	if f.LastByte.Sub(c.lastAck) < ackEvery {
+		if !c.late {
+			c.late = true
+			if c.lateAck == nil {
+				c.lateAck = time.AfterFunc(ackEvery, c.flushAck)
+			} else {
+				c.lateAck.Reset(ackEvery)
+			}
+		}
 		return nil
 	}
-	c.lastAck = f.LastByte
-	a := wire.Ack{Seq: f.Seq, FirstByte: f.FirstByte, LastByte: f.LastByte, Received: received, Rest: uint32(rest)}
+	return c.writeAck()
+}
+
+// flushAck writes the ack that was put off.
+func (c *feedConn) flushAck() {
 	c.mu.Lock()
-	c.out = a.Append(c.out[:0])
-	err := c.write(c.out)
-	due := time.Since(c.pinged) >= pingAfter
-	c.mu.Unlock()
-	if err == nil && due {
-		err = c.ping()
+	defer c.mu.Unlock()
+	if c.late {
+		_ = c.writeAck() // the read loop will notice a broken connection
 	}
-	return err
+}
+
+// stopLateAck ends the timer; the connection is over.
+func (c *feedConn) stopLateAck() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = false
+	if c.lateAck != nil {
+		c.lateAck.Stop()
+	}
+}
+
+// writeAck writes the pending ack, and a ping if one is due; the caller holds mu.
+func (c *feedConn) writeAck() error {
+	c.late = false
+	c.lastAck = c.pending.LastByte
+	c.out = c.pending.Append(c.out[:0])
+	if now := time.Now(); now.Sub(c.pinged) >= pingAfter {
+		c.pingID++
+		c.pinged = now
+		c.out = (&wire.Ping{ID: c.pingID, T1: int64(frame.ReceiverNow())}).Append(c.out)
+	}
+	return c.write(c.out)
 }

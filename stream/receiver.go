@@ -246,6 +246,7 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 	defer r.leave(addr)
 	c := &feedConn{Conn: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
+	defer c.stopLateAck()
 	c.reader = newReader(conn, &c.pool, r.cfg.Timeout)
 	stop := context.AfterFunc(ctx, c.shutdown)
 	defer stop()

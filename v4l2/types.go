@@ -187,127 +187,31 @@ type Format struct {
 	XferFunc      uint32
 }
 
+// FullRange reports whether luma and chroma use all of 0 to 255, as JPEG has it,
+// rather than 16 to 235 and 240: what the driver says, or where it leaves that to
+// the default, what V4L2_MAP_QUANTIZATION_DEFAULT makes of it. Drivers are often
+// wrong.
+func (f Format) FullRange() bool {
+	switch f.Quantization {
+	case 1:
+		return true
+	case 2:
+		return false
+	}
+	switch f.PixelFormat {
+	case MakeFourCC("RGB3"), MakeFourCC("BGR3"), MakeFourCC("MJPG"), MakeFourCC("JPEG"):
+		return true
+	}
+	return f.Colorspace == 7 // JPEG
+}
+
+// Interlaced reports whether a buffer holds two fields, or one of two.
+func (f Format) Interlaced() bool { return f.Field > 1 }
+
 func (f Format) String() string {
 	return fmt.Sprintf("%v %dx%d bytesperline %d sizeimage %d colorspace %v quantization %v",
 		f.PixelFormat, f.Width, f.Height, f.BytesPerLine, f.SizeImage, f.Colorspace, f.Quantization)
 }
-
-// Control types (enum v4l2_ctrl_type).
-const (
-	CtrlInteger     = 1
-	CtrlBoolean     = 2
-	CtrlMenu        = 3
-	CtrlButton      = 4
-	CtrlInteger64   = 5
-	CtrlClass       = 6
-	CtrlString      = 7
-	CtrlBitmask     = 8
-	CtrlIntegerMenu = 9
-)
-
-// Control flags.
-const (
-	CtrlFlagDisabled  = 0x0001
-	CtrlFlagGrabbed   = 0x0002
-	CtrlFlagReadOnly  = 0x0004
-	CtrlFlagInactive  = 0x0010
-	CtrlFlagWriteOnly = 0x0040
-	CtrlFlagVolatile  = 0x0080
-)
-
-// Control describes one control (struct v4l2_query_ext_ctrl).
-type Control struct {
-	ID                uint32
-	Type              uint32
-	Name              string // the driver's wording: "Exposure Time, Absolute"
-	Key               string // as v4l2-ctl prints it: "exposure_time_absolute"
-	Min, Max, Default int64
-	Step              uint64
-	Flags             uint32
-	Menu              []MenuItem // of menu and integer menu controls
-}
-
-// MenuItem is one choice of a menu control.
-type MenuItem struct {
-	Index int64
-	Name  string // for an integer menu, the number in decimal
-}
-
-// ControlKey turns a control's name into what v4l2-ctl calls it: letters and
-// digits in lower case, anything between them one underscore.
-func ControlKey(name string) string {
-	var b strings.Builder
-	gap := false
-	for _, c := range []byte(name) {
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		default:
-			gap = b.Len() > 0
-			continue
-		}
-		if gap {
-			b.WriteByte('_')
-			gap = false
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
-}
-
-// Buffer flags (struct v4l2_buffer).
-const (
-	BufFlagError         = 0x00000040
-	bufFlagTimestampMask = 0x0000e000
-	bufFlagMonotonic     = 0x00002000
-	bufFlagCopy          = 0x00004000
-	bufFlagSourceMask    = 0x00070000
-	bufFlagSourceSOE     = 0x00010000
-)
-
-// Clock is what a driver says about a buffer's time stamp.
-type Clock uint8
-
-// Clocks.
-const (
-	ClockUnknown   Clock = iota
-	ClockMonotonic       // CLOCK_MONOTONIC
-	ClockCopy            // copied from an output buffer: whatever that carried
-)
-
-func (c Clock) String() string {
-	return [...]string{"unknown", "monotonic", "copy"}[min(c, 2)]
-}
-
-// Buffer is what the driver says about a filled buffer.
-type Buffer struct {
-	Index      int
-	BytesUsed  int // bytes of Data that are filled, DataOffset included
-	DataOffset int // where the picture begins (multi-planar only)
-	Flags      uint32
-	Field      uint32
-	Sequence   uint32
-	Timestamp  int64 // nanoseconds of Clock
-}
-
-// Damaged reports whether the driver flagged the frame (V4L2_BUF_FLAG_ERROR).
-func (b *Buffer) Damaged() bool { return b.Flags&BufFlagError != 0 }
-
-// Clock is the clock that the driver says Timestamp is of.
-func (b *Buffer) Clock() Clock {
-	switch b.Flags & bufFlagTimestampMask {
-	case bufFlagMonotonic:
-		return ClockMonotonic
-	case bufFlagCopy:
-		return ClockCopy
-	}
-	return ClockUnknown
-}
-
-// StartOfExposure reports whether Timestamp is of the exposure's start; if not,
-// it is of the moment when the last pixel was received.
-func (b *Buffer) StartOfExposure() bool { return b.Flags&bufFlagSourceMask == bufFlagSourceSOE }
 
 // DeviceInfo names a device node.
 type DeviceInfo struct {

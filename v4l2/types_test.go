@@ -86,3 +86,23 @@ func TestBufferFlags(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+func TestFullRange(t *testing.T) {
+	yuyv, rgb := MakeFourCC("YUYV"), MakeFourCC("RGB3")
+	for _, tc := range []struct {
+		f    Format
+		want bool
+	}{
+		{Format{PixelFormat: yuyv, Colorspace: 8}, false},
+		{Format{PixelFormat: yuyv, Colorspace: 7}, true},
+		{Format{PixelFormat: yuyv, Colorspace: 8, Quantization: 1}, true},
+		{Format{PixelFormat: yuyv, Colorspace: 7, Quantization: 2}, false},
+		{Format{PixelFormat: rgb, Colorspace: 8}, true},
+		{Format{PixelFormat: rgb, Quantization: 2}, false},
+		{Format{PixelFormat: MakeFourCC("MJPG")}, true},
+	} {
+		if got := tc.f.FullRange(); got != tc.want {
+			t.Errorf("%v: %v", tc.f, got)
+		}
+	}
+}

@@ -3,8 +3,8 @@ package wire
 import "framepipe/frame"
 
 // Ack says that a frame arrived whole, and acknowledges all before it that
-// arrived. A receiver that is behind may leave out acks for frames whose
-// successor it is already reading.
+// arrived. Of frames that come faster than one a millisecond, a receiver may
+// leave out all acks but the last.
 //
 // The time from FirstByte to LastByte and the bytes read in it are the
 // receiver's measurement of the link's rate: free of round-trip time and of

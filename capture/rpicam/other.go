@@ -9,7 +9,7 @@ import (
 	"framepipe/capture"
 )
 
-var errNoLinux = errors.New("Raspberry Pi cameras are reached on Linux only")
+var errNoLinux = errors.New("the cameras of a Raspberry Pi are reached on Linux only")
 
 // Open always fails here.
 func Open(_ context.Context, index string, _ capture.Config) (capture.Camera, error) {

@@ -3,9 +3,6 @@ package v4l2src
 import (
 	"context"
 	"errors"
-	"os"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,180 +11,6 @@ import (
 	"framepipe/frame"
 	"framepipe/v4l2"
 )
-
-// fakeDriver fills queued buffers at a rate, as vb2 does: in the order they were
-// queued, and none while none is queued, which shows in the sequence numbers.
-type fakeDriver struct {
-	interval time.Duration
-	atLeast  int // buffers that must be queued for one to be filled
-	startErr error
-
-	mu       sync.Mutex
-	data     [][]byte
-	queued   []int
-	done     []v4l2.Buffer
-	seq      uint32
-	starts   int
-	unmapped int
-	released bool
-	stop     chan struct{}
-	fail     error
-	flags    func(seq uint32) (flags uint32, used int) // damage to do
-	more     chan struct{}
-	deadline time.Time
-}
-
-func newDriver(n int) *fakeDriver {
-	d := &fakeDriver{interval: 10 * time.Millisecond, atLeast: 1, more: make(chan struct{}, 1)}
-	for range n {
-		d.data = append(d.data, make([]byte, 100))
-	}
-	return d
-}
-
-func (d *fakeDriver) Len() int          { return len(d.data) }
-func (d *fakeDriver) Data(i int) []byte { return d.data[i] }
-
-func (d *fakeDriver) Queue(i int) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fail != nil {
-		return d.fail
-	}
-	for _, q := range d.queued {
-		if q == i {
-			return errors.New("queued twice")
-		}
-	}
-	d.queued = append(d.queued, i)
-	return nil
-}
-
-func (d *fakeDriver) Start() error {
-	if d.startErr != nil {
-		return d.startErr
-	}
-	d.mu.Lock()
-	d.starts++
-	d.seq = 0
-	d.stop = make(chan struct{})
-	stop := d.stop
-	d.mu.Unlock()
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(d.interval):
-				d.tick()
-			}
-		}
-	}()
-	return nil
-}
-
-func (d *fakeDriver) tick() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.seq++
-	if len(d.queued) < d.atLeast {
-		return
-	}
-	i := d.queued[0]
-	d.queued = d.queued[1:]
-	b := v4l2.Buffer{Index: i, BytesUsed: 100, Sequence: d.seq, Timestamp: frame.MonotonicNow()}
-	if d.flags != nil {
-		b.Flags, b.BytesUsed = d.flags(d.seq)
-	}
-	for k := range d.data[i] {
-		d.data[i][k] = byte(d.seq)
-	}
-	d.done = append(d.done, b)
-	d.wake()
-}
-
-func (d *fakeDriver) wake() {
-	select {
-	case d.more <- struct{}{}:
-	default:
-	}
-}
-
-func (d *fakeDriver) Wait(b *v4l2.Buffer) error {
-	for {
-		d.mu.Lock()
-		switch {
-		case d.stop == nil:
-			d.mu.Unlock()
-			return v4l2.ErrStopped
-		case d.fail != nil:
-			d.mu.Unlock()
-			return d.fail
-		case len(d.done) > 0:
-			*b = d.done[0]
-			d.done = d.done[1:]
-			d.mu.Unlock()
-			return nil
-		}
-		stop, left := d.stop, time.Until(d.deadline)
-		d.mu.Unlock()
-		select {
-		case <-d.more:
-		case <-stop:
-			return v4l2.ErrStopped
-		case <-time.After(left):
-			return os.ErrDeadlineExceeded
-		}
-	}
-}
-
-func (d *fakeDriver) SetDeadline(t time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.deadline = t
-	return nil
-}
-
-func (d *fakeDriver) Interrupt() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stop != nil {
-		close(d.stop)
-		d.stop = nil
-	}
-}
-
-func (d *fakeDriver) Stop() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.queued, d.done = nil, nil
-	return nil
-}
-
-func (d *fakeDriver) Unmap(int) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.unmapped++
-	return nil
-}
-
-func (d *fakeDriver) Release() error { d.released = true; return nil }
-
-func newEngine(d *fakeDriver, mode capture.Mode, port capture.Port) *engine {
-	e := &engine{strm: d, alive: func() error { d.mu.Lock(); defer d.mu.Unlock(); return d.fail }, mode: mode, port: port, least: 50, ival: d.interval,
-		meta: frame.Meta{Format: frame.GREY, Width: 10, Height: 10, Stride: 10}}
-	e.stamps.realtime = func() int64 { return 0 }
-	e.launch()
-	if port == capture.Video {
-		if mode == capture.Continuous {
-			e.skip = -1
-		}
-		if err := e.start(); err != nil {
-			panic(err)
-		}
-	}
-	return e
-}
 
 func must(t *testing.T, e *engine) *frame.Frame {
 	t.Helper()
@@ -446,69 +269,39 @@ func TestFailedStart(t *testing.T) {
 	}
 }
 
-func TestLedger(t *testing.T) {
-	type step struct {
-		seq uint32
-		ms  int64
-	}
-	for _, tc := range []struct {
-		name    string
-		steps   []step
-		offered uint64
-		gaps    uint64
-	}{
-		{"in order", []step{{7, 0}, {8, 10}, {9, 20}}, 3, 0},
-		{"gap", []step{{7, 0}, {10, 30}}, 4, 2},
-		{"repeated", []step{{7, 0}, {7, 10}, {8, 20}}, 3, 0},
-		{"stepping back", []step{{7, 0}, {6, 10}, {7, 20}, {9, 40}}, 5, 1},
-		{"wrapping", []step{{0xfffffffe, 0}, {1, 30}}, 4, 2},
-		{"reset", []step{{5000, 0}, {0, 10}, {1, 20}}, 3, 0},
-		{"a jump there was no time for", []step{{0, 0}, {100000, 10}, {100001, 20}}, 3, 0},
-		{"a long pause", []step{{0, 0}, {1000, 10000}}, 1001, 999},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			l := ledger{interval: int64(10 * time.Millisecond)}
-			for _, s := range tc.steps {
-				l.arrive(s.seq, s.ms*1e6)
+// Frames released on other goroutines, at any time, in any order, the camera
+// closed in between.
+func TestManyConsumers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, mode := range []capture.Mode{capture.Sequence, capture.Continuous} {
+			d := newDriver(4)
+			e := newEngine(d, mode, capture.Video)
+			for n := range uint64(200) {
+				f := must(t, e)
+				account(t, f, n)
+				for k := range int(n % 4) {
+					f.Retain()
+					go func() {
+						want := f.Data[0]
+						time.Sleep(time.Duration(k*17) * time.Millisecond)
+						for _, v := range f.Data {
+							if v != want {
+								t.Errorf("%v: a frame changed while it was held", mode)
+								break
+							}
+						}
+						f.Release()
+					}()
+				}
+				f.Release()
 			}
-			if l.Offered != tc.offered || l.Lost[frame.LostGap] != tc.gaps {
-				t.Errorf("%+v", l.Counts)
+			e.close()
+			time.Sleep(time.Second)
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if d.unmapped != 4 || e.pool.Out() != 0 {
+				t.Errorf("%v: %d of 4 unmapped, %d copies out", mode, d.unmapped, e.pool.Out())
 			}
-		})
-	}
-}
-
-func TestStamps(t *testing.T) {
-	const now, real = int64(1e12), int64(1.7e18)
-	ms := func(n int64) int64 { return n * 1e6 }
-	soe := uint32(0x10000)
-	for _, tc := range []struct {
-		name  string
-		ts    int64
-		flags uint32
-		want  int64
-		kind  frame.StampKind
-	}{
-		{"monotonic", now - ms(20), 0, now - ms(20), frame.StampEnd},
-		{"monotonic, start", now - ms(20), soe, now - ms(20), frame.StampStart},
-		{"realtime", real - ms(20), soe, now - ms(20), frame.StampStart},
-		{"none", 0, 0, now, frame.StampArrival},
-		{"another clock", 12345678, 0, now, frame.StampArrival},
-		{"rounded up", now + ms(1), 0, now, frame.StampEnd},
-		{"future", now + ms(90), 0, now, frame.StampArrival},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			s := stamper{realtime: func() int64 { return real }}
-			got, kind := s.stamp(&v4l2.Buffer{Timestamp: tc.ts, Flags: tc.flags}, now)
-			if int64(got) != tc.want || kind != tc.kind {
-				t.Errorf("%v from now, %v", time.Duration(int64(got)-now), kind)
-			}
-		})
-	}
-}
-
-func TestNotes(t *testing.T) {
-	if got := offer(nil); !strings.Contains(got, "none") {
-		t.Error(got)
-	}
+		}
+	})
 }

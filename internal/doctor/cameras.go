@@ -59,6 +59,9 @@ func (s *system) videoNodes() (nodes []node, raw int) {
 
 func (s *system) cameras(ctx context.Context, device string) []Finding {
 	nodes, raw := s.videoNodes()
+	if !strings.HasPrefix(device, "/") {
+		device = ""
+	}
 	if device != "" {
 		var chosen []node
 		for _, n := range nodes {

@@ -44,7 +44,7 @@ type Finding struct {
 
 // Options say what to look at.
 type Options struct {
-	Device string // look at this device, "/dev/video0"; "" = all cameras
+	Device string // look at this device, "/dev/video0"; what is no path ("auto") = all cameras
 	Codec  string // the JPEG codec in use, as package mjpeg names it; "" = unknown
 
 	Root string                                                                 // where the file system begins; "" = /

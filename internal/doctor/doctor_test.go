@@ -156,6 +156,19 @@ func TestNothingKnownIsNotFine(t *testing.T) {
 	}
 }
 
+// A source that is no device is no reason to look at nothing.
+func TestDeviceThatIsNoPath(t *testing.T) {
+	m := load(t, "testdata/pi3-usb-fine.txt")
+	for _, device := range []string{"", "auto", "rpicam:0"} {
+		if n := len(m.system.cameras(t.Context(), device)); n != 3 {
+			t.Errorf("%q: %d findings about cameras, want 3", device, n)
+		}
+	}
+	if n := len(m.system.cameras(t.Context(), "/dev/video0")); n != 3 {
+		t.Errorf("the device itself: %d findings", n)
+	}
+}
+
 // On the machine of the test: nothing is asserted about it, but that every
 // check answers, and in JSON as documented.
 func TestThisMachine(t *testing.T) {

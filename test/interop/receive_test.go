@@ -206,7 +206,11 @@ func TestReceiveMisbehaving(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startReceiver(t, stream.ReceiverConfig{Timeout: 1500 * time.Millisecond})
+			cfg := stream.ReceiverConfig{}
+			if c.what == "trickle" || c.what == "silent" {
+				cfg.Timeout = time.Second
+			}
+			r := startReceiver(t, cfg)
 			_, out := client(t, r.addr, nil, "v0_client.py", "--warmup", "0", "--misbehave", c.what, "--after", itoa(c.after))
 			if strings.Contains(out, "Traceback") {
 				t.Fatal(out)

@@ -103,8 +103,8 @@ func (r *runner) testEnd(e event, label string, out *strings.Builder) {
 		r.passed++
 	case "skip":
 		r.skipped++
-		r.packages = append(r.packages, fmt.Sprintf("skip\t%s %s%s", e.Package, e.Test, label))
-		fmt.Fprint(r.out, text(out))
+		r.skippedTests = append(r.skippedTests, e)
+		fmt.Fprintf(r.out, "skip\t%s %s%s\n%s", e.Package, e.Test, label, text(out))
 	case "fail":
 		r.fail(fmt.Sprintf("%s %s%s", e.Package, e.Test, label))
 		fmt.Fprint(r.out, text(out))

@@ -15,10 +15,11 @@ type runner struct {
 	out    io.Writer
 	noSkip bool // a skipped test or step fails the run
 
-	passed, failed, skipped int
+	passed, failed, skipped int      // tests and steps
 	failures                []string // what failed, one line each
 	notRun                  []string // what did not run and why, one line each
 	packages                []string // the closing line of every Go package
+	skippedTests            []event  // of go test, each counted in skipped
 }
 
 func (r *runner) title(s string) { fmt.Fprintf(r.out, "\n== %s\n", s) }
@@ -75,10 +76,16 @@ func (r *runner) finish() int {
 			fmt.Fprintln(r.out, p)
 		}
 	}
-	if len(r.notRun) > 0 {
+	if len(r.notRun)+r.skipped > 0 {
 		fmt.Fprintf(r.out, "\nNOT RUN:\n")
 		for _, s := range r.notRun {
 			fmt.Fprintln(r.out, "  "+s)
+		}
+		for _, e := range r.skippedTests {
+			fmt.Fprintf(r.out, "  %s %s: skipped\n", e.Package, e.Test)
+		}
+		if n := r.skipped - len(r.skippedTests); n > 0 {
+			fmt.Fprintf(r.out, "  %d Python tests: skipped\n", n)
 		}
 	}
 	if len(r.failures) > 0 {

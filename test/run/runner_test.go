@@ -71,6 +71,22 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// What was left out must be named.
+func TestSkippedIsNamed(t *testing.T) {
+	var out strings.Builder
+	r := &runner{out: &out}
+	r.readEvents(strings.NewReader(`{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}
+`), "")
+	r.omit("the moon", "too far")
+	r.finish()
+	for _, want := range []string{"NOT RUN:\n  the moon: too far\n  p TestA: skipped\n", "\n0 passed, 0 failed, 2 skipped\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, &out)
+		}
+	}
+}
+
 // A failure must be readable: the test's own output, and its name at the end.
 func TestFailureIsShown(t *testing.T) {
 	var out strings.Builder

@@ -26,6 +26,7 @@ type program struct {
 var (
 	agent      = program{"agent", "framepipe/test/vm/agent", false}
 	usbcam     = program{"usbcam", "framepipe/test/vm/usbcam", false}
+	framepipe  = program{"framepipe", "framepipe/cmd/framepipe", false}
 	guestTests = program{"guest.test", "framepipe/test/vm/guest", true}
 	layouts    = program{"layouts.test", "framepipe/v4l2", true}
 )

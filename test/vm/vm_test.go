@@ -37,7 +37,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	files, err := build(dir, "amd64", agent, usbcam, guestTests)
+	files, err := build(dir, "amd64", agent, usbcam, framepipe, guestTests)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

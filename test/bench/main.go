@@ -1,0 +1,333 @@
+// Command bench measures the whole program, as release builds and separate
+// processes over loopback, and prints rows in Go benchmark format that benchstat
+// reads. Ratios are formed within one run, the runs being interleaved, because
+// the machine's speed drifts. It needs Go, and Python 3 for the pair of scripts
+// that it compares with.
+//
+//	go run ./test/bench            about a minute and a half
+//	go run ./test/bench -long      memory over ten minutes
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	reps := flag.Int("reps", 5, "repetitions of each throughput measurement")
+	long := flag.Bool("long", false, "watch memory for ten minutes instead of twenty seconds")
+	flag.Parse()
+	if err := run(*reps, *long); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run: its working folder, and the program under test.
+type bench struct {
+	dir, exe string
+}
+
+func run(reps int, long bool) error {
+	dir, err := os.MkdirTemp("", "framepipe-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, exe: filepath.Join(dir, "framepipe")}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.exe, "./cmd/framepipe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, out)
+	}
+	size, err := b.writeFrames()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("goos: %s\ngoarch: %s\ncpu: %s\ngo: %s\nframe-bytes: %d\n", runtime.GOOS, runtime.GOARCH, cpu(), runtime.Version(), size)
+	fmt.Println("Unit frames/s better=higher\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit rss-MB better=lower")
+	fps := make(map[string][]float64)
+	for range reps {
+		for _, m := range []struct {
+			name string
+			run  func() (float64, error)
+		}{
+			{"program=framepipe/wire=v1", func() (float64, error) { return b.throughput("v1") }},
+			{"program=framepipe/wire=v0", func() (float64, error) { return b.throughput("v0") }},
+			{"program=python/wire=v0", b.python},
+		} {
+			v, err := m.run()
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			fps[m.name] = append(fps[m.name], v)
+			fmt.Printf("BenchmarkUnpaced/%s 1 %.0f frames/s\n", m.name, v)
+		}
+	}
+	p50, p99, err := b.paced()
+	if err != nil {
+		return fmt.Errorf("paced: %w", err)
+	}
+	fmt.Printf("BenchmarkPaced/fps=30/from=capture/to=delivered 1 %.3f p50-ms %.3f p99-ms\n", p50, p99)
+	if err := b.memory(long); err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	v1, py := median(fps["program=framepipe/wire=v1"]), median(fps["program=python/wire=v0"])
+	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x\n",
+		size, reps, v1, py, v1/py)
+	return nil
+}
+
+// writeFrames makes the frame that is sent, of about the origin's mean size, as a
+// stream for replay: and as pictures in a folder for the Python camera.
+func (b *bench) writeFrames() (int, error) {
+	const want = 67_621
+	m := image.NewYCbCr(image.Rect(0, 0, 640, 480), image.YCbCrSubsampleRatio420)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range m.Y {
+		m.Y[i] = byte(100 + i%640/8 + r.IntN(40))
+	}
+	var j bytes.Buffer
+	for q := 40; q <= 100 && j.Len() < want; q++ {
+		j.Reset()
+		if err := jpeg.Encode(&j, m, &jpeg.Options{Quality: q}); err != nil {
+			return 0, err
+		}
+	}
+	if err := os.Mkdir(filepath.Join(b.dir, "pictures"), 0o777); err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "pictures", "1.jpg"), j.Bytes(), 0o666); err != nil {
+		return 0, err
+	}
+	return j.Len(), os.WriteFile(filepath.Join(b.dir, "frames.mjpeg"), bytes.Repeat(j.Bytes(), 30), 0o666)
+}
+
+// record is what is read of `framepipe receive --json`.
+type record struct {
+	Frames  int64
+	FPS     float64
+	Latency *struct {
+		P50 float64 `json:"p50_ms"`
+		P99 float64 `json:"p99_ms"`
+	}
+	Imbalance int64
+}
+
+// pair runs receiver and sender until the receiver has its records.
+func (b *bench) pair(records int, length string, send ...string) ([]record, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	recv := exec.CommandContext(ctx, b.exe, "receive", "--listen", addr, "--http", "", "--json", "--quiet", "--records", strconv.Itoa(records), "--record-length", length)
+	out, err := recv.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := recv.Start(); err != nil {
+		return nil, err
+	}
+	sender := exec.CommandContext(ctx, b.exe, append([]string{"send", "--quiet"}, append(send, addr)...)...)
+	if err := sender.Start(); err != nil {
+		return nil, err
+	}
+	var all []record
+	for s := bufio.NewScanner(out); s.Scan(); {
+		var r record
+		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
+			return nil, err
+		}
+		if r.Imbalance != 0 {
+			return nil, fmt.Errorf("the ledger does not balance: %s", s.Text())
+		}
+		all = append(all, r)
+	}
+	err = recv.Wait()
+	sender.Process.Signal(os.Interrupt)
+	sender.Wait()
+	if err == nil && len(all) < records {
+		err = fmt.Errorf("%d records, want %d", len(all), records)
+	}
+	return all, err
+}
+
+// throughput is the frame rate of an unpaced stream; the first record is
+// warm-up.
+func (b *bench) throughput(wire string) (float64, error) {
+	rs, err := b.pair(2, "2s", "--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?rate=max&loop=1", "--policy", "block", "--wire", wire)
+	if err != nil {
+		return 0, err
+	}
+	return rs[1].FPS, nil
+}
+
+// paced is the latency from the capture stamp to delivery at 30 fps.
+func (b *bench) paced() (p50, p99 float64, err error) {
+	rs, err := b.pair(2, "10s", "--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?loop=1", "--fps", "30")
+	if err != nil {
+		return 0, 0, err
+	}
+	if rs[1].Latency == nil {
+		return 0, 0, fmt.Errorf("no latency in %+v", rs[1])
+	}
+	return rs[1].Latency.P50, rs[1].Latency.P99, nil
+}
+
+// python is the frame rate of the two scripts that behave as the origin's.
+func (b *bench) python() (float64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	server := exec.CommandContext(ctx, "python3", "test/peers/v0_server.py", "--address", "127.0.0.1", "--port", "0", "--records", "2", "--record-length", "2",
+		"--no-open", "--summary", filepath.Join(b.dir, "python.txt"))
+	server.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
+	out, err := server.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := server.Start(); err != nil {
+		return 0, err
+	}
+	s := bufio.NewScanner(out)
+	if !s.Scan() {
+		return 0, fmt.Errorf("the Python server said nothing")
+	}
+	_, port, _ := strings.Cut(s.Text(), "127.0.0.1:")
+	client := exec.CommandContext(ctx, "python3", "test/peers/v0_client.py", "--address", "127.0.0.1", "--port", strings.TrimSpace(port), "--warmup", "0", "--quiet",
+		"-format", "jpeg", "-vidport", "1", "-seq")
+	client.Env = append(os.Environ(), "PICAMERA_PACE=0", "PICAMERA_FRAMES="+filepath.Join(b.dir, "pictures"))
+	if err := client.Start(); err != nil {
+		return 0, err
+	}
+	for s.Scan() {
+	}
+	err = server.Wait()
+	client.Wait() // ends with a reset when the server has its records
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, "python.txt"))
+	if err != nil {
+		return 0, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	f := strings.Split(lines[len(lines)-1], ",")
+	if len(lines) < 3 || len(f) != 3 {
+		return 0, fmt.Errorf("summary %q", text)
+	}
+	frames, err1 := strconv.ParseFloat(strings.TrimSpace(f[0]), 64)
+	seconds, err2 := strconv.ParseFloat(strings.TrimSpace(f[1]), 64)
+	if err1 != nil || err2 != nil || seconds == 0 {
+		return 0, fmt.Errorf("summary %q", text)
+	}
+	return frames / seconds, nil
+}
+
+// memory is the resident memory of both sides at 320x240, 30 fps, now and at its
+// peak.
+func (b *bench) memory(long bool) error {
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
+	defer cancel()
+	sides := map[string]*exec.Cmd{
+		"receive": exec.CommandContext(ctx, b.exe, "receive", "--listen", addr, "--http", "127.0.0.1:0", "--quiet"),
+		"send":    exec.CommandContext(ctx, b.exe, "send", "--quiet", "--source", "pattern?noise=60", "-W", "320", "-H", "240", "--fps", "30", addr),
+	}
+	for _, c := range sides {
+		if err := c.Start(); err != nil {
+			return err
+		}
+		defer func() {
+			c.Process.Signal(os.Interrupt)
+			c.Wait()
+		}()
+	}
+	steps, pause := 4, 5*time.Second
+	if long {
+		steps, pause = 10, time.Minute
+	}
+	for i := range steps {
+		time.Sleep(pause)
+		for _, side := range []string{"receive", "send"} {
+			now, peak, err := rss(sides[side].Process.Pid)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("BenchmarkMemory/side=%s/after=%v 1 %.1f rss-MB %.1f peak-rss-MB\n", side, time.Duration(i+1)*pause, now, peak)
+		}
+	}
+	return nil
+}
+
+// rss reads a process's resident memory, in MB of 10^6 bytes.
+func rss(pid int) (now, peak float64, err error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		kb, _ := strconv.ParseFloat(f[1], 64)
+		switch f[0] {
+		case "VmRSS:":
+			now = kb * 1024 / 1e6
+		case "VmHWM:":
+			peak = kb * 1024 / 1e6
+		}
+	}
+	return now, peak, nil
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if len(v) == 0 {
+		return 0
+	}
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+func cpu() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "unknown"
+}
