@@ -24,6 +24,8 @@ type senderConn struct {
 	welcome wire.Welcome
 	flight  *flight
 	probe   *probe       // nil where the kernel cannot be asked; owned by the send loop
+	look    *probe       // the same; owned by who asks for the budget
+	heard   *probe       // the same; owned by the reply loop
 	pause   *time.Timer  // owned by the send loop
 	limit   atomic.Int64 // of the gate, in bytes, for people
 
@@ -111,6 +113,7 @@ func (s *Sender) wantCongestion() string {
 // is the connection that took over.
 func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, err error) {
 	s.tune(c)
+	s.target.forget()
 	s.conn.Store(c)
 	s.connects.Add(1)
 	s.cfg.Log.Info("connected", "receiver", s.cfg.Address, "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
@@ -295,7 +298,12 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(a.Received)
-			c.flight.ack(a)
+			size := c.flight.ack(a)
+			if s.target.latency > 0 && c.heard != nil {
+				if info, err := c.heard.info(); err == nil {
+					s.target.acked(a, size, info.retrans)
+				}
+			}
 		case wire.TypePing:
 			var p wire.Ping
 			if err := p.Parse(m.header); err != nil {
