@@ -22,7 +22,7 @@ import (
 const (
 	wsInFlight  = 2                // frames that were sent and not acknowledged
 	wsSilence   = 30 * time.Second // a viewer that says nothing for so long, not even to pings, is gone
-	pingFirst   = 10               // pings follow each other closely until so many were answered
+	pingFirst   = 10               // pings follow each other closely until so many were answered; then the clock is known
 	pingQuick   = 100 * time.Millisecond
 	pingEvery   = time.Second
 	pingLate    = 2 * time.Second        // by then a ping goes out even while frames are on their way
@@ -48,7 +48,6 @@ type wsViewer struct {
 	// Owned by the handler's goroutine.
 	buf    []byte // the message being written; kept, so that a frame allocates nothing
 	number uint32 // of the newest message
-	pingID uint32
 	pinged frame.ReceiverTime
 	dog    *time.Timer // ends a write that takes too long
 
@@ -63,6 +62,7 @@ type wsViewer struct {
 	away       uint64 // what the slot had dropped when it looked away
 	heard      frame.ReceiverTime
 	resolution time.Duration
+	asked      uint32 // id of the newest ping
 	ping       uint32 // id of the one that is not answered yet; 0 = none
 	pingAt     frame.ReceiverTime
 	pongs      int
@@ -219,11 +219,12 @@ func (v *wsViewer) maybePing() error {
 		v.mu.Unlock()
 		return nil
 	}
-	v.pingID++
-	v.ping = v.pingID
+	v.asked++
+	id := v.asked
+	v.ping = id
 	v.pinged, v.pingAt = now, frame.ReceiverNow()
 	v.mu.Unlock()
-	v.buf = appendPing(v.buf[:0], v.pingID)
+	v.buf = appendPing(v.buf[:0], id)
 	return v.write(websocket.MessageBinary, v.buf)
 }
 
@@ -284,11 +285,11 @@ func (v *wsViewer) message(m wsMessage, now frame.ReceiverTime) error {
 	case wsAck:
 		return v.acked(m, now)
 	case wsPong:
+		if m.id == 0 || m.id > v.asked {
+			return fmt.Errorf("answer to ping %d, which was not asked", m.id)
+		}
 		if m.id != v.ping {
-			if m.id == 0 || m.id > v.ping && v.ping != 0 {
-				return fmt.Errorf("answer to ping %d, which was not asked", m.id)
-			}
-			return nil // given up
+			return nil // given up, or answered before
 		}
 		v.ping = 0
 		v.pongs++
@@ -332,7 +333,8 @@ func (v *wsViewer) acked(m wsMessage, now frame.ReceiverTime) error {
 		return nil
 	}
 	shown := measure.Shown{Captured: f.captured, Delivered: f.delivered, CapturedError: f.bound}
-	if o := v.clock.At(now); o.Known && m.b != 0 {
+	// The first exchanges, while the page is loading, are slow and tell little.
+	if o := v.clock.At(now); o.Known && v.pongs >= pingFirst && m.b != 0 {
 		at := o.ToReceiver(frame.SenderTime(m.b))
 		bound := o.ErrorAt(frame.SenderTime(m.b)) + v.resolution
 		if slack := frame.ReceiverTime(bound); at+slack < f.sent || at-slack > now {

@@ -181,7 +181,7 @@ func (p *tab) shownFrame() uint32 {
 	p.Helper()
 	var last string
 	for range 20 {
-		box := eval[[]float64](p, `(() => { const r = document.querySelector("canvas").getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()`)
+		box := eval[[]float64](p, `(() => { scrollTo(0, 0); const r = document.querySelector(".screen canvas").getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()`)
 		b := p.capture(&page.Viewport{X: box[0], Y: box[1], Width: box[2], Height: box[3], Scale: 1})
 		img, _, err := image.Decode(bytes.NewReader(b))
 		if err != nil {

@@ -1,7 +1,7 @@
 // Charts of the last minutes, one point a second, from the receiver's memory; so
 // they are there as soon as the page is, and after a reload.
 
-import { clock, element, fine, json, remember, words } from "./dom.js";
+import { clock, clockShort, element, fine, json, remember, words } from "./dom.js";
 
 const stages = ["driver", "encode", "queue", "network", "transfer", "deliver", "display"];
 const spans = [120, 600];
@@ -16,12 +16,12 @@ export class Charts {
     this.clear();
     this.plots = [
       this.plot("Frame rate", "fps", [{ label: "delivered", colour: "--c1" }, { label: "displayed", colour: "--c2" }], (h) => [h.fps, h.shown], { digits: 0 }),
-      this.plot("Latency by stage", "ms, mean", stages.map((label, i) => ({ label, colour: `--s${i}` })), (h) => stages.map((n) => h.stages_ms[n]), { stacked: true }),
+      this.plot("Latency by stage", "ms, mean", stages.map((label, i) => ({ label, colour: `--s${i}` })), (h) => stages.map((n) => h.stages_ms[n]), { stacked: true, robust: true }),
       this.plot("Frame size", "kB, mean", [{ label: "size", colour: "--c3" }], (h) => [h.bytes.map((v) => (v === null ? null : v / 1000))], {}),
       this.plot("Losses", "frames per second", [{ label: "lost", colour: "--bad" }], (h) => [h.loss], { digits: 0, bars: true }),
     ];
     this.choice = element("span", { class: "segments", role: "group", "aria-label": "time shown" }, ...spans.map((s) => {
-      const b = element("button", { type: "button", "aria-pressed": s === this.span, onclick: () => this.zoom(s) }, `${s / 60} min`);
+      const b = element("button", { type: "button", "aria-pressed": String(s === this.span), onclick: () => this.zoom(s) }, `${s / 60} min`);
       b.dataset.span = s;
       return b;
     }));
@@ -100,16 +100,17 @@ export class Charts {
 
   // make creates a chart as soon as its place has a size.
   make(p, width) {
-    const { stacked, bars, digits } = p.options;
+    const { stacked, bars, robust, digits } = p.options;
     const at = (u, k, i) => (stacked ? p.raw[k][i] : u.data[k + 1][i]);
     const value = (k) => (u, _, __, i) => (i === null || i === undefined || at(u, k, i) == null ? "–" : digits === 0 ? at(u, k, i).toFixed(0) : fine(at(u, k, i)));
-    const axis = { stroke: () => css("--dim"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const axis = { stroke: () => css("--dim"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, font: `${Math.round(0.78 * rem)}px system-ui` };
     const opts = {
       width, height: this.height(width),
       cursor: { sync: { key: "framepipe" }, drag: { x: false, y: false }, points: { show: !stacked } },
       legend: { live: true },
-      scales: { x: { time: true, range: () => [this.now - this.span, this.now] }, y: { range: (_, lo, hi) => [0, Math.max(hi ?? 0, bars ? 3 : 1) * 1.1] } },
-      axes: [{ ...axis, size: 22, space: 60 }, { ...axis, size: 40, space: 28 }],
+      scales: { x: { time: true, range: () => [this.now - this.span, this.now] }, y: { range: (u, lo, hi) => [0, Math.max((robust ? this.most(u) : hi) ?? 0, bars ? 3 : 1) * 1.1] } },
+      axes: [{ ...axis, size: 1.6 * rem, space: 4.6 * rem, values: (_, at) => at.map((v) => (v % 60 ? clock(v) : clockShort(v))) }, { ...axis, size: 2.9 * rem, space: 2 * rem }],
       series: [{ value: (_, v) => (v ? clock(v) : "–") }, ...p.series.map((s, k) => ({
         label: s.label, value: value(k), width: stacked ? 1 : 1.6, stroke: () => css(s.colour), points: { show: false }, spanGaps: false,
         fill: stacked || bars ? () => css(s.colour) : undefined,
@@ -124,7 +125,7 @@ export class Charts {
   }
 
   height(width) {
-    return Math.round(Math.min(Math.max(width * 0.3, 110), 260));
+    return Math.round(Math.min(Math.max(width * 0.32, 120), 300));
   }
 
   data(p) {
@@ -133,6 +134,13 @@ export class Charts {
     let sum = null;
     p.raw = columns;
     return [this.rows.t, ...columns.map((c) => (sum = c.map((v, i) => (v == null && sum?.[i] == null ? null : (v ?? 0) + (sum?.[i] ?? 0))))).reverse()];
+  }
+
+  // most is the top of the scale for what has rare peaks, as latency when a page
+  // loads: they may leave the chart, so that the rest can be read.
+  most(u) {
+    const top = u.data[1].filter((v, i) => v != null && u.data[0][i] >= this.now - this.span).sort((a, b) => a - b);
+    return top.length ? Math.min(top.at(-1), 1.6 * top[Math.floor(0.94 * (top.length - 1))]) : 0;
   }
 
   resize() {
@@ -169,6 +177,7 @@ export class Charts {
     ctx.strokeStyle = ctx.fillStyle = css("--mark");
     ctx.font = `600 ${11 * ratio}px system-ui`;
     ctx.setLineDash([4 * ratio, 3 * ratio]);
+    let last = -Infinity, row = 0;
     for (const m of this.marks) {
       const x = u.valToPos(m.t, "x", true);
       if (x < left || x > left + width) continue;
@@ -176,7 +185,9 @@ export class Charts {
       ctx.moveTo(x, top);
       ctx.lineTo(x, top + height);
       ctx.stroke();
-      ctx.fillText(m.letter, x + 3 * ratio, top + 11 * ratio);
+      row = x - last < 14 * ratio ? (row + 1) % 3 : 0; // side by side they would cover each other
+      last = x;
+      ctx.fillText(m.letter, x + 3 * ratio, top + (11 + 12 * row) * ratio);
     }
     ctx.restore();
   }

@@ -41,14 +41,14 @@ export class Controls {
       if (!m) throw new Error("size: write WIDTHxHEIGHT");
       return { width: Number(m[1]), height: Number(m[2]) };
     });
-    this.line("fps", "frames per second", st.fps ? String(st.fps) : "", undefined, (v) => {
-      if (!(Number(v) >= 0) || v.trim() === "") throw new Error("frames per second: write a number; 0 is the camera's choice");
+    this.line("fps", "frame rate", st.fps ? String(st.fps) : "", undefined, (v) => {
+      if (!(Number(v) >= 0) || v.trim() === "") throw new Error("frame rate: write a number; 0 is the camera's choice");
       return { fps: Number(v) };
     });
     if (st.quality) this.range("quality", "JPEG quality", 1, 100, 1, st.quality, (v) => ({ quality: v }));
     else this.drop("quality");
     if (st.policy) this.line("policy", "policy", st.policy, "policies", (v) => ({ policy: v.trim() }));
-    if (st.congestion) this.choice("congestion", "congestion control", ["bbr", "cubic", "system"], st.congestion);
+    if (st.congestion) this.choice("congestion", "congestion", ["bbr", "cubic", "system"], st.congestion);
     for (const c of st.controls ?? []) this.control(c);
   }
 

@@ -32,9 +32,8 @@ export class Detail {
     this.stage = element("div", { class: "stage" }, this.screen.root);
     this.root = element("div", { class: "detail" },
       element("section", { class: "see", "aria-label": `camera ${camera.name}` },
-        this.stage,
-        element("div", { class: "under" }, element("div", { class: "who" }, element("h2", {}, camera.name), this.sub), this.toolbar),
-        this.strip),
+        element("div", { class: "see-in" }, this.stage, this.strip,
+          element("div", { class: "under" }, element("div", { class: "who" }, element("h2", {}, camera.name), this.sub), this.toolbar))),
       element("aside", { class: "side" },
         card("Settings", this.controls.root, "settings"),
         card("Latency by stage", table(["stage", "p50", "p90", "p99", "max ms"], this.stages, "Latency by stage, of the open record")),

@@ -37,8 +37,9 @@ export const ms = (v) => (absent(v) ? unknown : v < 9.95 ? v.toFixed(1) : v < 99
 export const fine = (v) => (absent(v) ? unknown : v < 1 ? v.toFixed(2) : v < 100 ? v.toFixed(1) : v.toFixed(0));
 export const kilo = (v) => (absent(v) ? unknown : v < 99_950 ? (v / 1000).toFixed(1) : (v / 1000).toFixed(0));
 export const count = (v) => (absent(v) ? unknown : v.toLocaleString("en"));
+export const clockShort = (unix) => clock(unix).slice(0, -3);
 export const words = (s) => s.replaceAll("_", " ");
-export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (unix) => new Date(unix * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 // bound writes "± error", and nothing where there is none.
 export const bound = (v) => (absent(v) || v < 0.005 ? "" : ` ±${fine(v)}`);

@@ -62,8 +62,33 @@ function grid() {
     if (c.screen.root.parentNode !== c.tile) c.tile.prepend(c.screen.root);
     if (c.tile.parentNode !== main) main.append(c.tile);
   }
-  main.style.setProperty("--n", Math.ceil(Math.sqrt(cameras.size)));
+  arrange();
 }
+
+// arrange makes the tiles as large as they can be while all are in view; below a
+// size that shows anything, the page scrolls instead.
+function arrange() {
+  if (shown !== "grid") return;
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const style = getComputedStyle(main), gap = parseFloat(style.columnGap) || 0;
+  const width = main.clientWidth - 2 * parseFloat(style.paddingLeft), height = innerHeight - main.offsetTop - 2 * parseFloat(style.paddingTop);
+  const caption = 3.2 * rem, n = cameras.size;
+  const least = Math.min(width, 16 * rem);
+  let best = { tile: 0, columns: 1 };
+  for (let columns = 1; columns <= n; columns++) {
+    const rows = Math.ceil(n / columns);
+    const wide = (width - (columns - 1) * gap) / columns;
+    const tile = Math.min(wide, (((height - (rows - 1) * gap) / rows - caption) * 4) / 3);
+    if (tile > best.tile) best = { tile, columns };
+  }
+  if (best.tile < least) {
+    best.columns = Math.max(1, Math.floor((width + gap) / (least + gap)));
+    best.tile = (width - (best.columns - 1) * gap) / best.columns;
+  }
+  main.style.setProperty("--columns", best.columns);
+  main.style.setProperty("--tile", `${Math.floor(best.tile)}px`);
+}
+addEventListener("resize", arrange);
 
 function empty() {
   return element("section", { class: "empty" },

@@ -71,13 +71,13 @@ export class Screen {
     this.shape(this.canvas.width, this.canvas.height);
   }
 
-  // shape lets the box take the picture's proportions, so that nothing of it is
+  // shape lets the picture take the picture's proportions, so that nothing of it is
   // covered or cut and the figures lie within.
   shape(w, h) {
     if (this.w === w && this.h === h) return;
     [this.w, this.h] = [w, h];
-    this.box.style.setProperty("--w", w);
-    this.box.style.setProperty("--h", h);
+    this.root.style.setProperty("--w", w);
+    this.root.style.setProperty("--h", h);
   }
 
   // update shows the receiver's word; status is undefined while it is gone.
