@@ -139,11 +139,11 @@ func (d *Display) count(n *int64) {
 
 // Displayed describes a Display for people and programs. Absent is unknown.
 type Displayed struct {
-	Shown       int64   `json:"shown"`
-	Overtaken   int64   `json:"overtaken"` // received, not shown: a newer one came first
-	Failed      int64   `json:"failed"`    // not decodable
-	Implausible int64   `json:"implausible_stamps,omitempty"`
-	FPS         float64 `json:"fps"` // shown, over the last second or so
+	Shown       int64    `json:"shown"`
+	Overtaken   int64    `json:"overtaken"` // received, not shown: a newer one came first
+	Failed      int64    `json:"failed"`    // not decodable
+	Implausible int64    `json:"implausible_stamps,omitempty"`
+	FPS         *float64 `json:"fps,omitempty"` // shown, over the last second or so; absent in the first one
 
 	Latency    *Quantiles `json:"latency,omitempty"`        // captured -> displayed, of the last 5 to 10 s
 	ClockError *float64   `json:"clock_error_ms,omitempty"` // bound on Latency by both clocks' relations, worst of that time
@@ -158,10 +158,13 @@ type Displayed struct {
 func (d *Display) State(now frame.ReceiverTime) Displayed {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := Displayed{Shown: d.shown, Overtaken: d.overtaken, Failed: d.failed, Implausible: d.implausib, FPS: d.live.fps,
+	s := Displayed{Shown: d.shown, Overtaken: d.overtaken, Failed: d.failed, Implausible: d.implausib,
 		Total: d.displayed.quantiles(), TotalDrawn: d.drawn.quantiles(), TotalDisplay: d.display.quantiles()}
-	if d.last == 0 || now.Sub(d.last) > 2*time.Second {
-		s.FPS = 0
+	switch fps := d.live.fps; {
+	case d.last != 0 && now.Sub(d.last) > 2*time.Second:
+		s.FPS = new(float64)
+	case fps > 0:
+		s.FPS = &fps
 	}
 	d.window(now)
 	sum := window{latency: newDist(2), display: newDist(2)}

@@ -51,7 +51,7 @@ func TestHistoryBySecond(t *testing.T) {
 
 func TestDisplay(t *testing.T) {
 	d := NewDisplay()
-	if s := d.State(1000 * ms); s.Shown != 0 || s.Latency != nil || s.ClockError != nil || s.FPS != 0 {
+	if s := d.State(1000 * ms); s.Shown != 0 || s.Latency != nil || s.ClockError != nil || s.FPS != nil {
 		t.Errorf("nothing was shown: %+v", s)
 	}
 	show := func(now frame.ReceiverTime, latency, bound time.Duration) {
@@ -68,7 +68,7 @@ func TestDisplay(t *testing.T) {
 	d.Shown(Shown{Delivered: now - 4*ms, Displayed: now}, now)        // of a camera that knows no stamps
 	d.Shown(Shown{Captured: now - 9*ms, CapturedError: 1}, now+10*ms) // by a viewer whose clock is not known
 	s := d.State(now)
-	if s.Shown != 202 || s.Overtaken != 1 || s.Failed != 1 || s.Implausible != 1 || s.FPS < 99 || s.FPS > 101 {
+	if s.Shown != 202 || s.Overtaken != 1 || s.Failed != 1 || s.Implausible != 1 || s.FPS == nil || *s.FPS < 99 || *s.FPS > 101 {
 		t.Errorf("%+v", s)
 	}
 	near := func(q *Quantiles, count int64, p50 float64) bool {
@@ -90,7 +90,7 @@ func TestDisplay(t *testing.T) {
 		t.Errorf("%d seconds, the first %+v", len(h), h[0])
 	}
 	// And when nothing is shown any more, they know nothing.
-	if s := d.State(now + 60_000*ms); s.Latency != nil || s.FPS != 0 || s.Total == nil {
+	if s := d.State(now + 60_000*ms); s.Latency != nil || s.FPS == nil || *s.FPS != 0 || s.Total == nil {
 		t.Errorf("a minute later: %+v", s)
 	}
 }

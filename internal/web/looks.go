@@ -139,7 +139,7 @@ type history struct {
 	Second      []int64               `json:"s"`            // the second's number, for ?after=
 	Time        []float64             `json:"t"`            // where each second begins
 	FPS         []int                 `json:"fps"`          // delivered
-	Shown       []*int                `json:"shown"`        // by all viewers of the page together
+	Shown       []*int                `json:"shown"`        // by all viewers of the page together, or with ?viewer=ID by that one
 	Size        []*float64            `json:"bytes"`        // mean of a frame
 	Stages      map[string][]*float64 `json:"stages_ms"`    // means; "display" is delivered to displayed
 	Total       []*float64            `json:"displayed_ms"` // captured to displayed, mean
@@ -154,6 +154,14 @@ type historyMark struct {
 }
 
 func secondOf(t frame.ReceiverTime) int64 { return int64(t) / int64(time.Second) }
+
+func secondsOf(d *measure.Display, now frame.ReceiverTime) map[frame.ReceiverTime]measure.DisplayedSecond {
+	m := make(map[frame.ReceiverTime]measure.DisplayedSecond)
+	for _, s := range d.History(now) {
+		m[s.Start] = s
+	}
+	return m
+}
 
 func known(m measure.Mean) *float64 {
 	if v, ok := m.Millis(); ok {
@@ -178,9 +186,18 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 			seconds = slices.DeleteFunc(seconds, func(s measure.Second) bool { return secondOf(s.Start) <= after })
 		}
 	}
-	shown := make(map[frame.ReceiverTime]measure.DisplayedSecond)
-	for _, d := range l.display.History(now) {
-		shown[d.Start] = d
+	id, ok := viewerOf(w, r)
+	if !ok {
+		return
+	}
+	shown, mine := secondsOf(l.display, now), map[frame.ReceiverTime]measure.DisplayedSecond(nil)
+	if id != 0 {
+		l.mu.Lock()
+		v := l.viewers[id]
+		l.mu.Unlock()
+		if v != nil {
+			mine = secondsOf(v.display, now)
+		}
 	}
 	h := history{Now: unix(now), Second: []int64{}, Time: []float64{}, FPS: []int{}, Shown: []*int{}, Size: []*float64{}, Total: []*float64{},
 		Stages: make(map[string][]*float64), Lost: make(map[string][]int64), Marks: []historyMark{}}
@@ -202,6 +219,12 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 			h.Stages[st.String()] = append(h.Stages[st.String()], known(sec.Stages[st]))
 		}
 		d, ok := shown[sec.Start]
+		if id != 0 {
+			var m measure.DisplayedSecond
+			if m, ok = mine[sec.Start]; ok {
+				d = m
+			}
+		}
 		var n *int
 		if ok {
 			n = &d.Frames

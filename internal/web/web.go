@@ -200,15 +200,23 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 
 // state describes a camera, and its viewers: all, or with ?viewer=ID that one.
 func (s *Server) state(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
-	only := uint64(0)
-	if id := r.URL.Query().Get("viewer"); id != "" {
-		var err error
-		if only, err = strconv.ParseUint(id, 10, 64); err != nil || only == 0 {
-			fail(w, http.StatusBadRequest, "viewer="+printable(id)+": viewers are numbered from 1")
-			return
-		}
+	if only, ok := viewerOf(w, r); ok {
+		reply(w, s.status(f, only))
 	}
-	reply(w, s.status(f, only))
+}
+
+// viewerOf is the viewer that a request is about: ?viewer=ID; 0 is all.
+func viewerOf(w http.ResponseWriter, r *http.Request) (id uint64, ok bool) {
+	text := r.URL.Query().Get("viewer")
+	if text == "" {
+		return 0, true
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || id == 0 {
+		fail(w, http.StatusBadRequest, "viewer="+printable(text)+": viewers are numbered from 1")
+		return 0, false
+	}
+	return id, true
 }
 
 func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed) {

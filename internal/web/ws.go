@@ -24,7 +24,7 @@ const (
 	wsSilence   = 30 * time.Second // a viewer that says nothing for so long, not even to pings, is gone
 	pingFirst   = 10               // pings follow each other closely until so many were answered; then the clock is known
 	pingQuick   = 100 * time.Millisecond
-	pingEvery   = time.Second
+	pingEvery   = 250 * time.Millisecond // the best of each two seconds counts
 	pingLate    = 2 * time.Second        // by then a ping goes out even while frames are on their way
 	pingGivenUp = 10 * time.Second       // an answer that comes later tells nothing
 	unknownRes  = time.Millisecond       // resolution of a viewer's clock before it told

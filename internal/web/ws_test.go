@@ -188,55 +188,6 @@ func TestFramesToThePage(t *testing.T) {
 	}
 }
 
-// A viewer that does not acknowledge gets two frames and no more; what it gets
-// afterwards is new, however long it took.
-func TestNewestOnlyUnderASlowPage(t *testing.T) {
-	url, recv := serve(t, one(frame.JPEG))
-	w := watch(t, url, "door")
-	a, b := w.next(20*time.Second), w.next(20*time.Second)
-	if a == nil || b == nil {
-		t.Fatal("no frames")
-	}
-	feed := recv.Feed("door")
-	begin := feed.Meter.Live(frame.ReceiverNow()).Seq
-	for feed.Meter.Live(frame.ReceiverNow()).Seq < begin+20 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	st := until(t, url, "door", "drops are counted", func(s State) bool { return len(s.Displays) == 1 && s.Displays[0].Dropped >= 15 })
-	if n := st.Displays[0].Sent; n != 2 {
-		t.Errorf("%d frames were sent and none acknowledged", n)
-	}
-	before := feed.Meter.Live(frame.ReceiverNow()).Seq
-	w.shown(a)
-	c := w.next(20 * time.Second)
-	if c == nil {
-		t.Fatal("no frame after the acknowledgement")
-	}
-	if c.seq < before || c.seq < b.seq+15 || c.dropped < 15 {
-		t.Errorf("frame %d came after %d, when %d was the newest; %d dropped", c.seq, b.seq, before, c.dropped)
-	}
-	// Everything is accounted for: it came, was dropped for this viewer, or was lost before.
-	live := feed.Meter.Live(frame.ReceiverNow())
-	if all, lost := c.seq-a.seq+1, live.Offered-live.Delivered; all < 3+c.dropped || all > 3+c.dropped+lost {
-		t.Errorf("frames %d to %d: 3 came, %d were dropped, %d lost before", a.seq, c.seq, c.dropped, lost)
-	}
-	w.send(wsLook, 0, 0, 0, 0) // nobody looks: nothing comes, and nothing counts as dropped
-	until(t, url, "door", "it looks away", func(s State) bool { return len(s.Displays) == 1 && !s.Displays[0].Looking })
-	w.send(wsAck, ackOvertaken, b.number, 0, 0)
-	w.send(wsAck, ackFailed, c.number, 0, 0)
-	dropped := until(t, url, "door", "acknowledged", func(s State) bool { return s.Displays[0].Failed == 1 && s.Displays[0].Overtaken == 1 }).Displays[0].Dropped
-	begin = feed.Meter.Live(frame.ReceiverNow()).Seq
-	for feed.Meter.Live(frame.ReceiverNow()).Seq < begin+10 {
-		time.Sleep(10 * time.Millisecond)
-	}
-	before = feed.Meter.Live(frame.ReceiverNow()).Seq
-	w.send(wsLook, 1, 0, 0, 0)
-	d := w.next(20 * time.Second)
-	if d == nil || d.seq < before || d.dropped != dropped {
-		t.Errorf("after looking again: %+v; the newest was %d, dropped %d", d, before, dropped)
-	}
-}
-
 // Two viewers are served and counted each on its own, and leave.
 func TestTwoPages(t *testing.T) {
 	url, recv := serve(t, one(frame.JPEG))

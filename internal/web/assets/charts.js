@@ -10,8 +10,10 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const letter = (i) => (i < 26 ? String.fromCharCode(65 + i) : `${String.fromCharCode(65 + ((i / 26) | 0) - 1)}${String.fromCharCode(65 + (i % 26))}`);
 
 export class Charts {
-  constructor(path) {
+  // viewer tells this page's number at the receiver, if it has one yet.
+  constructor(path, viewer) {
     this.path = path;
+    this.viewer = viewer;
     this.span = Number(remember("span")) || spans[0];
     this.clear();
     this.plots = [
@@ -64,7 +66,10 @@ export class Charts {
     const rows = this.rows;
     try {
       const last = rows.s.at(-1);
-      const h = await json(`${this.path}/history${last === undefined ? "" : `?after=${last}`}`);
+      const ask = new URLSearchParams();
+      if (last !== undefined) ask.set("after", last);
+      if (this.viewer()) ask.set("viewer", this.viewer());
+      const h = await json(`${this.path}/history?${ask}`);
       if (this.closed || rows !== this.rows) return;
       this.take(h);
       this.draw();

@@ -182,7 +182,10 @@ export class Controls {
     this.answer.className = bad ? "answer bad" : "answer";
     this.answer.replaceChildren(what, ...(hint ? [element("br"), element("small", {}, hint)] : []));
     clearTimeout(this.timer);
-    if (!bad) this.timer = setTimeout(() => this.answer.replaceChildren(), 4000);
+    this.timer = setTimeout(() => {
+      this.answer.replaceChildren();
+      for (const f of this.fields.values()) f.row.classList.remove("refused");
+    }, bad ? 15_000 : 4000);
   }
 }
 

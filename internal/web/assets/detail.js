@@ -12,7 +12,7 @@ export class Detail {
     this.camera = camera;
     this.screen = camera.screen;
     this.figures = new Map();
-    this.charts = new Charts(camera.path);
+    this.charts = new Charts(camera.path, () => this.screen.live.viewer);
     this.controls = new Controls(camera.path, () => this.charts.refresh());
     this.sub = element("p", { class: "sub" });
     this.notes = element("ul", { class: "notes" });

@@ -81,6 +81,7 @@ export class Live {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.waiting = this.drawn = undefined;
+    this.viewer = undefined;
     this.told = true; // a new connection sends at once
     socket.onopen = () => {
       this.wait = 250;

@@ -137,6 +137,8 @@ async function refresh() {
       lost.textContent = "Connection to the receiver lost. Trying again; the page goes on by itself when it is back.";
       lost.hidden = false;
       text(status, "not connected");
+      status.className = "bad";
+      main.classList.add("stale");
     }
     reachable = false;
     for (const c of cameras.values()) {
@@ -151,6 +153,7 @@ async function refresh() {
   }
   reachable = true;
   lost.hidden = true;
+  main.classList.remove("stale");
   for (const s of all) {
     const c = cameras.get(s.name) ?? add(s.name);
     c.status = s;

@@ -24,6 +24,7 @@ export class Screen {
     this.box = element("div", { class: "picture" }, this.canvas, this.hud, this.ice, this.note);
     this.root = element("div", { class: "screen waiting" }, this.box);
     this.up = false;
+    this.since = performance.now();
     this.inView = true;
     this.frozen = false;
     this.live = new Live(path, this.canvas, {
@@ -33,6 +34,7 @@ export class Screen {
       },
       link: (up) => {
         this.up = up;
+        this.since = performance.now();
         if (!up) this.viewer = undefined;
       },
     });
@@ -84,7 +86,7 @@ export class Screen {
   update(status) {
     const d = this.viewer, live = status?.live;
     const connected = status?.connected && !status.state.error;
-    text(this.rate, connected ? `${number(d?.looking ? d.fps : live.fps)} fps` : "");
+    text(this.rate, connected ? `${number((d?.looking ? d.fps : undefined) ?? live.fps)} fps` : "");
     text(this.latency, connected && d?.latency ? `${ms(d.latency.p50_ms)}${bound(d.clock_error_ms)} ms` : "");
     text(this.age, connected && live.age_ms !== undefined ? `age ${ms(live.age_ms)} ms` : "");
     text(this.size, connected && live.frame_bytes ? `${live.width && live.height ? `${live.width}×${live.height} ` : ""}${kilo(live.frame_bytes)} kB` : "");
@@ -115,7 +117,7 @@ export class Screen {
     }
     if (s.unreadable_frames && !this.w) return ["NO PICTURE", "The frames are neither JPEG nor raw of the expected size.", "Tell the receiver what they are: -W, -H and --format."];
     if (this.failed) return ["NO PICTURE", "This browser cannot decode the frames.", String(this.failed.message ?? this.failed)];
-    if (!this.up) return ["NO PICTURE", "The receiver does not send frames to this page.", "Trying again."];
+    if (!this.up && performance.now() - this.since > 2000) return ["NO PICTURE", "The receiver does not send frames to this page.", "Trying again."];
     return [];
   }
 }
