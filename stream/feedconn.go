@@ -161,8 +161,11 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 		return err
 	}
 	close(c.welcomed)
-	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format,
-		"size", fmt.Sprintf("%dx%d", text.State.Width, text.State.Height))
+	size := ""
+	if text.State.Width > 0 {
+		size = fmt.Sprintf("%dx%d", text.State.Width, text.State.Height)
+	}
+	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pings(ctx) })
 	defer wg.Wait()
@@ -244,6 +247,12 @@ func (c *feedConn) readLoop() error {
 			continue
 		case wire.TypePong:
 			err = c.pong(m.header)
+		case wire.TypePing: // ours do not ask, others may
+			var p wire.Ping
+			if err = p.Parse(m.header); err == nil {
+				pong := wire.Pong{ID: p.ID, T1: p.T1, T2: int64(c.reader.filled), T3: int64(frame.ReceiverNow())}
+				err = c.send(pong.Append(nil))
+			}
 		case wire.TypeReport:
 			var r wire.Report
 			if err = r.Parse(m.header); err == nil {

@@ -237,6 +237,9 @@ func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
 	}
 	c.frames++
 	c.flight.sent(f.Seq, len(f.Data))
+	if c.broken {
+		return net.ErrClosed
+	}
 	err := c.write(c.header, f.Data)
 	c.wrote = time.Now()
 	s.bytes.Add(uint64(len(f.Data)))
@@ -337,11 +340,29 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(b.Received)
+			c.answerBye(s.box.Counts())
 			return &refusedError{reason: b.Reason, text: printable(text)}
 		}
 		if err := c.reader.skip(m.Payload); err != nil {
 			return err
 		}
+	}
+}
+
+// answerBye says goodbye to a receiver that ended the connection, unless a frame
+// is just being written: then it will see the end of the connection instead.
+func (c *senderConn) answerBye(counts frame.Counts) {
+	if !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	if c.broken {
+		return
+	}
+	const text = "goodbye"
+	b := wire.Bye{Reason: wire.ReasonEnd, Counts: counts}
+	if c.write(append(b.Append(nil, len(text)), text...), nil) == nil {
+		c.broken = true // nothing may follow
 	}
 }
 
