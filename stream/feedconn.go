@@ -74,12 +74,16 @@ func (c *feedConn) write(b []byte) error {
 	return err
 }
 
-// shutdown ends the connection from our side, in order.
+// shutdown ends the connection from our side, in order: the sender gets a moment
+// to answer, since closing with frames unread would reset the connection and
+// could take our goodbye with it.
 func (c *feedConn) shutdown() {
-	if c.v1.Load() {
-		c.sendBye(wire.ReasonDone, "the receiver ended")
+	if !c.v1.Load() {
+		c.Close()
+		return
 	}
-	c.Close()
+	c.sendBye(wire.ReasonDone, "the receiver ended")
+	time.AfterFunc(byeTimeout/2, func() { c.Close() })
 }
 
 func (c *feedConn) sendBye(reason wire.Reason, text string) {
