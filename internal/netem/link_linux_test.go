@@ -18,7 +18,7 @@ import (
 // needLink skips where links cannot be made.
 func needLink(t *testing.T) {
 	t.Helper()
-	if err := possible(); err != nil {
+	if err := Possible(); err != nil {
 		t.Skip(err)
 	}
 }
