@@ -253,11 +253,17 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 	}
 	t := time.NewTicker(reportInterval)
 	defer t.Stop()
+	told := int64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		}
+		// The gate moves with the link; people are told when it has moved far.
+		if now := c.limit.Load(); 4*now > 5*told || 5*now < 4*told {
+			told = now
+			s.PushState()
 		}
 		// A frame that is being written now needs no report beside it.
 		if !c.mu.TryLock() {
