@@ -1,2 +1,3 @@
 package main
+
 func report(from, out string) error { return nil }
