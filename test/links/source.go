@@ -14,11 +14,8 @@ import (
 	"framepipe/stream"
 )
 
-// The sizes of the raw picture and of the one that JPEGs claim to be.
-const (
-	rawWidth, rawHeight   = 320, 240
-	jpegWidth, jpegHeight = 640, 480
-)
+// The size of the raw picture, and the one that JPEGs claim to have.
+const frameWidth, frameHeight = 320, 240
 
 // spread is how much a JPEG's size varies around the nominal one, either way.
 const spread = 0.15
@@ -44,7 +41,7 @@ type source struct {
 // header is a JPEG whose bytes behind the end marker nobody reads.
 var header = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	picture := image.NewYCbCr(image.Rect(0, 0, jpegWidth, jpegHeight), image.YCbCrSubsampleRatio420)
+	picture := image.NewYCbCr(image.Rect(0, 0, frameWidth, frameHeight), image.YCbCrSubsampleRatio420)
 	if err := jpeg.Encode(&b, picture, nil); err != nil {
 		panic(err) // the standard library encodes its own pictures
 	}
@@ -79,9 +76,9 @@ func (s *source) next(ctx context.Context) (*frame.Frame, error) {
 	f := s.pool.Get(s.size())
 	copy(f.Data, s.random)
 	f.Seq, f.StampKind = n, frame.StampTick
-	f.Format, f.Width, f.Height = frame.JPEG, jpegWidth, jpegHeight
+	f.Format, f.Width, f.Height = frame.JPEG, frameWidth, frameHeight
 	if s.frame.raw {
-		f.Format, f.Width, f.Height, f.Stride = frame.RGB24, rawWidth, rawHeight, 3*rawWidth
+		f.Format, f.Stride = frame.RGB24, 3*frameWidth
 	}
 	f.Captured = at(n)
 	f.Dequeued = frame.SenderNow()

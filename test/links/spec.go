@@ -81,7 +81,7 @@ func (f frameCase) String() string {
 var (
 	frame20  = frameCase{name: "20kB", bytes: 20_000, fps: 30}
 	frame67  = frameCase{name: "67kB", bytes: 67_000, fps: 30}
-	frame230 = frameCase{name: "230kB", bytes: rawWidth * rawHeight * 3, raw: true, fps: 30}
+	frame230 = frameCase{name: "230kB", bytes: frameWidth * frameHeight * 3, raw: true, fps: 30}
 	frame120 = frameCase{name: "20kB", bytes: 20_000, fps: 120}
 )
 
