@@ -61,6 +61,9 @@ type Config struct {
 	// Patient: the source's frames do not grow old, so wait for the sink even
 	// while it has nobody to send to.
 	Patient bool
+	// Budget, if not nil, is asked once for each frame how many bytes it may have;
+	// 0 = any number. See adapt.
+	Budget func() int
 	// Ready, if not nil, is called once, when the camera is open and before its
 	// first frame is taken: a file's beginning must not be lost.
 	Ready func(context.Context) error
@@ -87,6 +90,8 @@ type Runner struct {
 	warm  frame.Counts // of the open camera, as of the end of its warm-up
 	last  frame.Counts // of the open camera, as of its newest frame
 	fresh bool         // no frame of the open camera was put yet
+	fit   *adapter     // nil unless there is a Budget
+	own   time.Time    // when the camera's own quality was last changed
 	noted time.Time    // when a conversion failure was last logged
 }
 
@@ -100,6 +105,7 @@ type State struct {
 	Height   int
 	Quality  int
 	Codec    string // how frames are converted, for people
+	Adapting string // how frames are made to fit a budget, for people; empty without one
 	Err      error  // why it is not open
 }
 
@@ -200,6 +206,11 @@ func (r *Runner) frames(ctx context.Context, sink Sink) error {
 		}
 		seq := f.Seq
 		r.last = f.Counts
+		if r.fit != nil && !r.adapt(f) {
+			f.Release()
+			r.base.Lost[frame.LostDeadline]++ // it would be older than the target allows when it arrives
+			continue
+		}
 		if f, err = r.stage.Do(f); err != nil {
 			r.base.Lost[frame.LostCorrupt]++
 			if now := time.Now(); now.Sub(r.noted) > time.Second {
@@ -210,6 +221,9 @@ func (r *Runner) frames(ctx context.Context, sink Sink) error {
 		}
 		f.Counts = r.counts()
 		f.Seq = f.Counts.Offered
+		if r.fit != nil {
+			r.fit.sent(len(f.Data))
+		}
 		sink.Put(f)
 		if r.fresh { // how frames are converted is known from the first one on
 			r.fresh = false
@@ -231,7 +245,10 @@ func (r *Runner) open(ctx context.Context, want capture.Config) error {
 	if err != nil {
 		return err
 	}
-	stage, err := transform.New(r.stageConfig(want))
+	if r.cfg.Budget != nil {
+		r.fit = newAdapter(want.Quality)
+	}
+	stage, err := transform.New(r.stageConfig(want, cam.Info()))
 	if err != nil {
 		cam.Close()
 		return &capture.Error{Op: "convert frames", Err: err, Config: true}
@@ -246,10 +263,20 @@ func (r *Runner) open(ctx context.Context, want capture.Config) error {
 	return nil
 }
 
-func (r *Runner) stageConfig(want capture.Config) transform.Config {
+func (r *Runner) stageConfig(want capture.Config, is capture.Info) transform.Config {
 	t := transform.Config{Format: want.Format, Quality: want.Quality, Rotate: r.cfg.Rotate, FlipH: r.cfg.FlipH, FlipV: r.cfg.FlipV}
 	if want.Port == capture.Still { // the sensor's full picture, scaled down to what was asked for
 		t.Width, t.Height = want.Width, want.Height
+	}
+	if r.fit != nil {
+		t.Reencode = r.fit.reencode
+		if r.fit.scale > 0 {
+			w, h := is.Width, is.Height
+			if t.Width > 0 {
+				w, h = min(w, t.Width), min(h, t.Height)
+			}
+			t.Width, t.Height = r.fit.scaled(w), r.fit.scaled(h)
+		}
 	}
 	return t
 }
@@ -337,11 +364,17 @@ func (r *Runner) pause(ctx context.Context, d time.Duration) {
 // publish makes State current.
 func (r *Runner) publish(gone error) {
 	st := State{Open: gone == nil, Err: gone, Format: r.cfg.Capture.Format, Quality: r.cfg.Capture.Quality}
+	if r.fit != nil {
+		st.Adapting = r.fit.describe()
+	}
 	if r.cam != nil {
 		st.Info = r.cam.Info()
 		st.Width, st.Height = st.Info.Width, st.Info.Height
 		if r.cfg.Capture.Port == capture.Still && r.cfg.Capture.Width > 0 {
 			st.Width, st.Height = min(st.Width, r.cfg.Capture.Width), min(st.Height, r.cfg.Capture.Height)
+		}
+		if r.fit != nil {
+			st.Width, st.Height = r.fit.scaled(st.Width), r.fit.scaled(st.Height)
 		}
 		if r.cfg.Rotate%180 != 0 {
 			st.Width, st.Height = st.Height, st.Width

@@ -108,6 +108,9 @@ func (r *Runner) change(ctx context.Context, c *change) error {
 	if r.live(want) {
 		if want.Quality != r.cfg.Capture.Quality {
 			r.stage.SetQuality(want.Quality)
+			if r.fit != nil {
+				r.fit.top = want.Quality
+			}
 		}
 		var failed error
 		for name, v := range c.set.Controls {

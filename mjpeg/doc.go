@@ -2,7 +2,7 @@
 // headers without decoding, finds them in a byte stream, mends what webcams get
 // wrong, and encodes and decodes.
 //
-// It does not carry multipart HTTP streams (package capture/stream does) and
+// It does not carry multipart HTTP streams (package capture/mjpegstream does) and
 // does not decide what a frame has to become (package transform does).
 //
 // # Facts

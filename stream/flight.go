@@ -44,16 +44,21 @@ func (f *flight) sent(seq uint64, bytes int) {
 	f.n++
 }
 
-// ack takes out what a receiver has.
-func (f *flight) ack(a wire.Ack) {
+// ack takes out what a receiver has, and returns the size of the frame that it
+// acknowledges, 0 if that is not known.
+func (f *flight) ack(a wire.Ack) (size int) {
 	f.mu.Lock()
 	f.acked = time.Now()
 	for f.n > 0 && f.ring[f.first].seq <= a.Seq {
+		if f.ring[f.first].seq == a.Seq {
+			size = f.ring[f.first].bytes
+		}
 		f.first = (f.first + 1) % maxFlight
 		f.n--
 	}
 	f.mu.Unlock()
 	signal(f.room)
+	return size
 }
 
 // oldest is the frame that has been on the way longest, and when the receiver was

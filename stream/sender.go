@@ -39,6 +39,7 @@ type SenderConfig struct {
 	Congestion string        // name of an algorithm, or system; "" = bbr where it is allowed, unless the policy is block
 	Retry      time.Duration // give up after so long without a connection; 0 = never
 	Frames     uint64        // end in order after so many frames; 0 = go on
+	Target     time.Duration // latency that Budget aims at; 0 = none
 
 	// State describes the camera as it is now. Required for v1.
 	State func() wire.StateText
@@ -77,7 +78,8 @@ type Sender struct {
 	rescues  atomic.Uint64
 	bytes    atomic.Uint64
 
-	retry time.Duration // first pause before dialling again
+	target target
+	retry  time.Duration // first pause before dialling again
 }
 
 // NewSender returns a sender that has not dialled yet.
@@ -92,6 +94,7 @@ func NewSender(cfg SenderConfig) *Sender {
 		cfg.Policy = mustPolicy(DefaultPolicy)
 	}
 	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), retry: retryFirst}
+	s.target.latency = cfg.Target
 	s.policy.Store(&cfg.Policy)
 	s.cong.Store(&cfg.Congestion)
 	return s
@@ -128,6 +131,13 @@ func (s *Sender) SetCongestion(name string) {
 	}
 }
 
+// Budget is how many bytes the next frame may have to reach the target latency;
+// 0 = any number. It is to be asked once for each frame, when it is captured.
+func (s *Sender) Budget() int { return s.target.budget(s.conn.Load()) }
+
+// Target is the latency aimed at, 0 = none.
+func (s *Sender) Target() time.Duration { return s.target.latency }
+
 // End says that no more frames will be put: Run sends what waits, says goodbye
 // and returns nil.
 func (s *Sender) End() { s.endOnce.Do(func() { close(s.ended) }) }
@@ -140,14 +150,15 @@ type SenderStats struct {
 	Connects  uint64
 	Rescues   uint64 // of Connects, those that took over from a stalled connection
 	Connected bool
-	Gate      int // bytes that may be queued in the kernel when the next frame is taken; 0 = any number
-	InFlight  int // frames on the way, not acknowledged
+	Rate      float64 // of the link in bytes/s, as the controller of the target latency believes; 0 = unknown
+	Gate      int     // bytes that may be queued in the kernel when the next frame is taken; 0 = any number
+	InFlight  int     // frames on the way, not acknowledged
 }
 
 // Stats returns a snapshot; its Counts balance.
 func (s *Sender) Stats() SenderStats {
 	st := SenderStats{Counts: s.box.Counts(), Received: s.received.Load(), Bytes: s.bytes.Load(),
-		Connects: s.connects.Load(), Rescues: s.rescues.Load()}
+		Connects: s.connects.Load(), Rescues: s.rescues.Load(), Rate: s.target.known()}
 	if c := s.conn.Load(); c != nil {
 		st.Connected, st.Gate, st.InFlight = true, int(c.limit.Load()), c.flight.len()
 	}
@@ -228,7 +239,7 @@ func (s *Sender) dial(ctx context.Context) (*senderConn, error) {
 
 // introduce says hello on a new connection; it closes it if that fails.
 func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error) {
-	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), probe: newProbe(nc)}
+	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), probe: newProbe(nc), look: newProbe(nc), heard: newProbe(nc)}
 	if s.cfg.V0 {
 		return c, nil
 	}

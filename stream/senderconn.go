@@ -24,6 +24,8 @@ type senderConn struct {
 	welcome wire.Welcome
 	flight  *flight
 	probe   *probe       // nil where the kernel cannot be asked; owned by the send loop
+	look    *probe       // the same; owned by who asks for the budget
+	heard   *probe       // the same; owned by the reply loop
 	pause   *time.Timer  // owned by the send loop
 	limit   atomic.Int64 // of the gate, in bytes, for people
 
@@ -111,6 +113,7 @@ func (s *Sender) wantCongestion() string {
 // is the connection that took over.
 func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, err error) {
 	s.tune(c)
+	s.target.forget()
 	s.conn.Store(c)
 	s.connects.Add(1)
 	s.cfg.Log.Info("connected", "receiver", s.cfg.Address, "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
@@ -234,6 +237,9 @@ func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
 	}
 	c.frames++
 	c.flight.sent(f.Seq, len(f.Data))
+	if c.broken {
+		return net.ErrClosed
+	}
 	err := c.write(c.header, f.Data)
 	c.wrote = time.Now()
 	s.bytes.Add(uint64(len(f.Data)))
@@ -247,11 +253,17 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 	}
 	t := time.NewTicker(reportInterval)
 	defer t.Stop()
+	told := int64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		}
+		// The gate moves with the link; people are told when it has moved far.
+		if now := c.limit.Load(); 4*now > 5*told || 5*now < 4*told {
+			told = now
+			s.PushState()
 		}
 		// A frame that is being written now needs no report beside it.
 		if !c.mu.TryLock() {
@@ -295,7 +307,12 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(a.Received)
-			c.flight.ack(a)
+			size := c.flight.ack(a)
+			if s.target.latency > 0 && c.heard != nil {
+				if info, err := c.heard.info(); err == nil {
+					s.target.acked(a, size, info.retrans)
+				}
+			}
 		case wire.TypePing:
 			var p wire.Ping
 			if err := p.Parse(m.header); err != nil {
@@ -329,11 +346,29 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(b.Received)
+			c.answerBye(s.box.Counts())
 			return &refusedError{reason: b.Reason, text: printable(text)}
 		}
 		if err := c.reader.skip(m.Payload); err != nil {
 			return err
 		}
+	}
+}
+
+// answerBye says goodbye to a receiver that ended the connection, unless a frame
+// is just being written: then it will see the end of the connection instead.
+func (c *senderConn) answerBye(counts frame.Counts) {
+	if !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	if c.broken {
+		return
+	}
+	const text = "goodbye"
+	b := wire.Bye{Reason: wire.ReasonEnd, Counts: counts}
+	if c.write(append(b.Append(nil, len(text)), text...), nil) == nil {
+		c.broken = true // nothing may follow
 	}
 }
 

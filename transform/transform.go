@@ -31,6 +31,7 @@ type Config struct {
 	Width, Height int          // scale pictures that are larger down to this; 0 = keep their size
 	Rotate        int          // 0, 90, 180 or 270 degrees clockwise, after scaling
 	FlipH, FlipV  bool         // mirror, after rotating
+	Reencode      bool         // decode JPEGs and encode them anew, to change their quality
 	Limits        mjpeg.Limits // for pictures that have to be decoded
 }
 
@@ -128,7 +129,7 @@ func (s *Stage) plan(f frame.FourCC, w, h int) plan {
 	if tw != w || th != h {
 		p.scaleW, p.scaleH = tw, th
 	}
-	change := p.orient || p.scaleW != 0
+	change := p.orient || p.scaleW != 0 || c.Reencode && f == frame.JPEG
 	have := f
 	if f == frame.JPEG {
 		if c.Format == frame.JPEG && !change {

@@ -60,6 +60,8 @@ type StateText struct {
 	Gate       int     `json:"gate_bytes,omitempty"` // bytes that may be queued in the kernel when the next frame is taken
 	Codec      string  `json:"codec,omitempty"`      // how frames are encoded, for people
 
+	Adapting string `json:"adapting,omitempty"` // by what means frames are kept within the target latency
+
 	Camera   json.RawMessage `json:"camera,omitempty"`   // capture.Info
 	Controls json.RawMessage `json:"controls,omitempty"` // list of capture.Control
 

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/capture/mjpegstream"
 	"framepipe/capture/pattern"
 	"framepipe/capture/replay"
 	"framepipe/capture/rpicam"
-	"framepipe/capture/stream"
 )
 
 // Usage says what can be given, in one line.
@@ -80,7 +80,7 @@ func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera,
 	case recorded:
 		return replay.Open(ctx, spec, cfg)
 	case stdin, network:
-		return stream.Open(ctx, spec, cfg)
+		return mjpegstream.Open(ctx, spec, cfg)
 	}
 	return nil, &capture.Error{Op: "open source " + fmt.Sprintf("%q", spec), Err: errors.New("unknown source"),
 		Hint: "use one of: " + Usage, Config: true}

@@ -15,6 +15,7 @@ import (
 	"framepipe/frame"
 	"framepipe/mjpeg"
 	"framepipe/pixfmt"
+	"framepipe/test/standin"
 )
 
 func open(t *testing.T, behaviour string, cfg capture.Config) capture.Camera {
@@ -49,7 +50,7 @@ func check(t *testing.T, f *frame.Frame, returned int, w, h int) {
 	}
 	// Which frame it is, its own chroma says; then every byte has to fit.
 	n := uint64(f.Data[w*h]) - 60
-	luma, u, v := scene(w, h, n)
+	luma, u, v := standin.Scene(w, h, n)
 	for i, b := range f.Data[:w*h] {
 		if b != luma(i%w, i/w) {
 			t.Fatalf("luma at %d,%d: %d, want %d (frame %d)", i%w, i/w, b, luma(i%w, i/w), n)

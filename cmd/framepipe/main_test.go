@@ -15,7 +15,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"framepipe": main})
+	testscript.Main(m, programs())
 }
 
 // The scripts in testdata/script run the program as a user does. Beside

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"framepipe/capture"
+	"framepipe/capture/open"
 	"framepipe/capture/v4l2src"
 	"framepipe/internal/doctor"
 	"framepipe/mjpeg"
@@ -20,8 +21,8 @@ func devicesCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name: "devices", Usage: "list the cameras here: formats, sizes, frame rates, controls",
 		Flags: withEnv("devices", []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}}),
-		Action: func(_ context.Context, c *cli.Command) error {
-			list, err := v4l2src.List()
+		Action: func(ctx context.Context, c *cli.Command) error {
+			list, err := open.Devices(ctx)
 			if err != nil {
 				return err
 			}
@@ -48,7 +49,11 @@ func printDevices(w io.Writer, list []v4l2src.DeviceInfo) error {
 		fmt.Fprintln(w, "framepipe doctor says what may be wrong; the synthetic camera is always there: --source pattern")
 	}
 	for _, d := range list {
-		fmt.Fprintf(w, "%s  %s\n  --source v4l2:%s   driver %s, bus %s\n", d.Path, d.Name, d.Path, d.Driver, d.Bus)
+		source := d.Path
+		if strings.HasPrefix(source, "/dev/") {
+			source = "v4l2:" + source
+		}
+		fmt.Fprintf(w, "%s  %s\n  --source %s   driver %s, bus %s\n", d.Path, d.Name, source, d.Driver, d.Bus)
 		if d.Error != "" {
 			fmt.Fprintf(w, "  %s\n", d.Error)
 		}

@@ -32,6 +32,7 @@ func sendCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "wire", Value: "v1", Usage: "v1, or v0 for the origin's server"},
 		&cli.StringFlag{Name: "policy", Value: stream.DefaultPolicy, Usage: "when frames come faster than the link takes them: " + stream.PolicyUsage + " (block waits, as the origin)"},
 		&cli.StringFlag{Name: "congestion", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses", DefaultText: "bbr where allowed; system with --policy block"},
+		&cli.DurationFlag{Name: "target-latency", Usage: "make frames smaller when the link would hold them up longer, as in 80ms: quality, then size, then rate; 0 = off"},
 		&cli.StringFlag{Name: "name", Usage: "the camera's name at the receiver", DefaultText: "this machine's name"},
 		&cli.StringFlag{Name: "token", Usage: "secret that the receiver asks for"},
 		&cli.DurationFlag{Name: "connect-retry", Usage: "give up after so long without a connection; 0 = never"},
@@ -93,6 +94,12 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	if sc.Policy, err = stream.ParsePolicy(c.String("policy")); err != nil {
 		return &usageError{err: err}
+	}
+	if sc.Target = c.Duration("target-latency"); sc.Target < 0 || sc.Target > 0 && sc.Target < 10*time.Millisecond {
+		return usagef("", "--target-latency %v: use 10ms or more", sc.Target)
+	}
+	if sc.V0 && sc.Target > 0 {
+		return usagef("leave out --target-latency, or use wire v1", "--target-latency needs the receiver's measurements, which wire v0 does not have")
 	}
 	if sc.V0 && sc.Policy.NeedsAcks() {
 		return usagef("use gated, newest or block", "--policy %s needs acknowledgements, which wire v0 does not have", sc.Policy)
@@ -157,6 +164,9 @@ func newSending(cc camera.Config, sc stream.SenderConfig, log *slog.Logger) *sen
 	cc.Changed = func() { s.sender.PushState() }
 	sc.State = s.state
 	sc.Control = s.control
+	if sc.Target > 0 {
+		cc.Budget = func() int { return s.sender.Budget() }
+	}
 	if finite(cc.Source) { // the beginning of a file is not to be lost
 		cc.Ready = func(ctx context.Context) error { return s.sender.Mailbox().WaitOnline(ctx) }
 	}
@@ -202,7 +212,7 @@ func (s *sending) state() wire.StateText {
 // stateText puts a camera's state into the words of the wire.
 func stateText(st camera.State) wire.StateText {
 	t := wire.StateText{Mode: st.Info.Mode, Port: st.Info.Port, Format: st.Format.Word(), Width: st.Width, Height: st.Height,
-		FPS: st.Info.FPS, Codec: st.Codec, Camera: marshal(st.Info)}
+		FPS: st.Info.FPS, Codec: st.Codec, Adapting: st.Adapting, Camera: marshal(st.Info)}
 	if st.Format == frame.JPEG {
 		t.Quality = st.Quality
 	}

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package stream
+package mjpegstream
 
 import (
 	"io"

@@ -1,4 +1,4 @@
-package stream
+package mjpegstream
 
 import (
 	"bytes"

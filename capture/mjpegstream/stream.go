@@ -1,4 +1,4 @@
-// Package stream is for cameras that are a stream of bytes: JPEGs written one
+// Package mjpegstream is for cameras that are a stream of bytes: JPEGs written one
 // after another to standard input ("-"), and MJPEG over HTTP from IP cameras,
 // ESP32-CAM, mjpg-streamer, ustreamer, go2rtc and the like.
 //
@@ -33,7 +33,7 @@
 //
 // Frames come from a pool, one is in the slot, one is being read. A picture may have
 // 32 MiB.
-package stream
+package mjpegstream
 
 import (
 	"context"
