@@ -136,6 +136,10 @@ func writeCanvas(file string, c vg.CanvasWriterTo) error {
 
 // points adds a unit's medians with error bars, the senders of a link side by side.
 func (g group) points(p *plot.Plot, unit string, linkNames, senders []string, legend bool) error {
+	orders := map[string]int{}
+	for _, c := range g.cells {
+		orders[c.variant()] = variantOrder(c)
+	}
 	for i, sender := range senders {
 		var data struct {
 			plotter.XYs
@@ -161,7 +165,8 @@ func (g group) points(p *plot.Plot, unit string, linkNames, senders []string, le
 		if err != nil {
 			return err
 		}
-		dots.Color, dots.Shape, dots.Radius = colours[i%len(colours)], shapes[i%len(shapes)], vg.Points(3.5)
+		look := orders[sender] % len(colours) // the same in every plot
+		dots.Color, dots.Shape, dots.Radius = colours[look], shapes[look], vg.Points(3.5)
 		bars.Color = dots.Color
 		p.Add(bars, dots)
 		if legend {

@@ -134,7 +134,7 @@ type group struct {
 func (t *table) groups() []group {
 	var list []group
 	for _, c := range t.cells {
-		key := c.part("frame") + "@" + c.part("fps")
+		key := c.part("frame") + "-" + c.part("fps") + "fps"
 		title := fmt.Sprintf("%s at %s fps", c.part("frame"), c.part("fps"))
 		if v := c.part("viewer"); v != "" {
 			key, title = "viewer", "A slow "+strings.ToUpper(v)+" viewer, "+title

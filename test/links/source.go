@@ -30,7 +30,7 @@ type source struct {
 	pool   frame.Pool
 
 	// limit, if not nil, is asked before each frame how many bytes it should have
-	// at most, as a rate controller asks its encoder; 0 = no limit.
+	// at most; 0 = no limit.
 	limit func() int
 
 	start frame.SenderTime // when tick 0 happens
@@ -93,12 +93,13 @@ func (s *source) size() int {
 	if s.frame.raw {
 		return s.frame.bytes
 	}
-	n := int(float64(s.frame.bytes) * (1 + spread*(2*s.sizes.Float64()-1)))
+	n := s.frame.bytes
 	if s.limit != nil {
 		if most := s.limit(); most > 0 {
 			n = min(n, most)
 		}
 	}
+	n = int(float64(n) * (1 + spread*(2*s.sizes.Float64()-1)))
 	return max(n, len(header()))
 }
 
