@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"framepipe/internal/tcpq"
 )
 
 // When a link comes back after an outage, TCP notices late: its retransmission
@@ -29,7 +31,7 @@ func (s *Sender) watch(ctx context.Context, c *senderConn) *senderConn {
 	if s.cfg.V0 {
 		return nil
 	}
-	look := newProbe(c.Conn)
+	look := tcpq.NewProbe(c.Conn)
 	t := time.NewTicker(stallLook)
 	defer t.Stop()
 	var st stall
@@ -57,14 +59,14 @@ type stall struct {
 	moved time.Time // when acked last changed
 }
 
-func (st *stall) stalled(c *senderConn, look *probe) bool {
+func (st *stall) stalled(c *senderConn, look *tcpq.Probe) bool {
 	now := time.Now()
 	patience := stallBlind
 	if look != nil {
-		if info, err := look.info(); err == nil {
+		if info, err := look.Info(); err == nil {
 			patience = stallAfter
-			if info.acked != st.acked || st.moved.IsZero() {
-				st.acked, st.moved = info.acked, now
+			if info.Acked != st.acked || st.moved.IsZero() {
+				st.acked, st.moved = info.Acked, now
 			}
 		}
 	}

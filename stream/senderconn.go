@@ -8,11 +8,11 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/tcpq"
 	"framepipe/wire"
 )
 
@@ -23,11 +23,9 @@ type senderConn struct {
 	reader  *reader // v1 only; owned by hello, then by the reply loop
 	welcome wire.Welcome
 	flight  *flight
-	probe   *probe       // nil where the kernel cannot be asked; owned by the send loop
-	look    *probe       // the same; owned by who asks for the budget
-	heard   *probe       // the same; owned by the reply loop
-	pause   *time.Timer  // owned by the send loop
-	limit   atomic.Int64 // of the gate, in bytes, for people
+	gate    *tcpq.Gate  // nil where the kernel cannot be asked; owned by the send loop
+	look    *tcpq.Probe // the same; owned by who asks for the budget
+	heard   *tcpq.Probe // the same; owned by the reply loop
 
 	mu     sync.Mutex
 	header []byte      // guarded by mu
@@ -80,19 +78,19 @@ func (c *senderConn) pong(p wire.Ping) error {
 // tune applies the policy's and the congestion control's socket options.
 func (s *Sender) tune(c *senderConn) {
 	p := s.Policy()
-	if err := setNotsentLowat(c.Conn, p.lowat); err != nil && p.lowat != 0 {
+	if err := tcpq.SetNotsentLowat(c.Conn, p.lowat); err != nil && p.lowat != 0 {
 		s.cfg.Log.Info("TCP_NOTSENT_LOWAT cannot be set here: the kernel may queue old frames", "cause", err)
 	}
-	if p.gated && c.probe == nil {
+	if p.gated && c.gate == nil {
 		s.cfg.Log.Info("this system does not tell how much is queued: policy "+p.name+" works as newest", "receiver", s.cfg.Address)
 	}
 	asked := *s.cong.Load()
 	if name := s.wantCongestion(); name != "system" {
-		if err := setCongestion(c.Conn, name); err != nil && asked != "" {
-			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", congestion(c.Conn), "cause", err)
+		if err := tcpq.SetCongestion(c.Conn, name); err != nil && asked != "" {
+			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", tcpq.Congestion(c.Conn), "cause", err)
 		}
 	}
-	name := congestion(c.Conn)
+	name := tcpq.Congestion(c.Conn)
 	s.inForce.Store(&name)
 }
 
@@ -253,7 +251,7 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 	}
 	t := time.NewTicker(reportInterval)
 	defer t.Stop()
-	told := int64(0)
+	told := 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -261,7 +259,7 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 		case <-t.C:
 		}
 		// The gate moves with the link; people are told when it has moved far.
-		if now := c.limit.Load(); 4*now > 5*told || 5*now < 4*told {
+		if now := c.gate.Limit(); 4*now > 5*told || 5*now < 4*told {
 			told = now
 			s.PushState()
 		}
@@ -309,8 +307,8 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 			s.received.Store(a.Received)
 			size := c.flight.ack(a)
 			if s.target.latency > 0 && c.heard != nil {
-				if info, err := c.heard.info(); err == nil {
-					s.target.acked(a, size, info.retrans)
+				if info, err := c.heard.Info(); err == nil {
+					s.target.acked(a, size, info.Retrans)
 				}
 			}
 		case wire.TypePing:

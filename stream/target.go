@@ -118,12 +118,12 @@ func (t *target) budget(c *senderConn) int {
 	}
 	queued, rtt := 0, time.Duration(0)
 	if c.look != nil {
-		if q, err := c.look.queued(); err == nil {
+		if q, err := c.look.Queued(); err == nil {
 			queued = q
 		}
-		if info, err := c.look.info(); err == nil {
-			rtt = time.Duration(info.minRTT) * time.Microsecond
-			t.warn(c, now, queued, rtt, info.retrans)
+		if info, err := c.look.Info(); err == nil {
+			rtt = time.Duration(info.MinRTT) * time.Microsecond
+			t.warn(c, now, queued, rtt, info.Retrans)
 		}
 	}
 	if t.rate == 0 || t.every == 0 {

@@ -87,17 +87,17 @@ func overLink(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	var eventsMu sync.Mutex
 	scfg := stream.SenderConfig{
 		Address: fmt.Sprintf("%v:%d", link.B.Addr, ln.Addr().(*net.TCPAddr).Port),
-		Name:    "links", Session: seed + 1, Policy: policy, Congestion: c.variant.congestion,
+		Name:    "links", Session: seed + 1, Policy: policy, Congestion: c.variant.congestion, Target: c.variant.target,
 		State: func() wire.StateText { return wire.StateText{Format: "synthetic", FPS: c.frame.fps} },
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return link.DialIn(ctx, netem.A, network, address)
 		},
 		Log: slog.New(slog.NewTextHandler(locked{&eventsMu, &events}, nil)),
 	}
-	if c.variant.setup != nil {
-		c.variant.setup(&scfg, source)
-	}
 	sender := stream.NewSender(scfg)
+	if c.variant.target > 0 {
+		source.limit = sender.Budget
+	}
 	sent := make(chan error, 1)
 	sendCtx, endSender := context.WithCancel(ctx)
 	go func() { sent <- sender.Run(sendCtx) }()

@@ -14,11 +14,8 @@ import (
 	"framepipe/stream"
 )
 
-// The sizes of the raw picture and of the one that JPEGs claim to be.
-const (
-	rawWidth, rawHeight   = 320, 240
-	jpegWidth, jpegHeight = 640, 480
-)
+// The size of the raw picture, and the one that JPEGs claim to have.
+const frameWidth, frameHeight = 320, 240
 
 // spread is how much a JPEG's size varies around the nominal one, either way.
 const spread = 0.15
@@ -33,7 +30,7 @@ type source struct {
 	pool   frame.Pool
 
 	// limit, if not nil, is asked before each frame how many bytes it should have
-	// at most, as a rate controller asks its encoder; 0 = no limit.
+	// at most; 0 = no limit.
 	limit func() int
 
 	start frame.SenderTime // when tick 0 happens
@@ -44,7 +41,7 @@ type source struct {
 // header is a JPEG whose bytes behind the end marker nobody reads.
 var header = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	picture := image.NewYCbCr(image.Rect(0, 0, jpegWidth, jpegHeight), image.YCbCrSubsampleRatio420)
+	picture := image.NewYCbCr(image.Rect(0, 0, frameWidth, frameHeight), image.YCbCrSubsampleRatio420)
 	if err := jpeg.Encode(&b, picture, nil); err != nil {
 		panic(err) // the standard library encodes its own pictures
 	}
@@ -79,9 +76,9 @@ func (s *source) next(ctx context.Context) (*frame.Frame, error) {
 	f := s.pool.Get(s.size())
 	copy(f.Data, s.random)
 	f.Seq, f.StampKind = n, frame.StampTick
-	f.Format, f.Width, f.Height = frame.JPEG, jpegWidth, jpegHeight
+	f.Format, f.Width, f.Height = frame.JPEG, frameWidth, frameHeight
 	if s.frame.raw {
-		f.Format, f.Width, f.Height, f.Stride = frame.RGB24, rawWidth, rawHeight, 3*rawWidth
+		f.Format, f.Stride = frame.RGB24, 3*frameWidth
 	}
 	f.Captured = at(n)
 	f.Dequeued = frame.SenderNow()
@@ -96,12 +93,13 @@ func (s *source) size() int {
 	if s.frame.raw {
 		return s.frame.bytes
 	}
-	n := int(float64(s.frame.bytes) * (1 + spread*(2*s.sizes.Float64()-1)))
+	n := s.frame.bytes
 	if s.limit != nil {
 		if most := s.limit(); most > 0 {
 			n = min(n, most)
 		}
 	}
+	n = int(float64(n) * (1 + spread*(2*s.sizes.Float64()-1)))
 	return max(n, len(header()))
 }
 
