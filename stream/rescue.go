@@ -13,13 +13,16 @@ import (
 // timer has backed off to most of a second. A fresh SYN notices at once. So when
 // nothing was acknowledged for stallAfter while a frame is on the way, new
 // connections are dialled in parallel, one each redialEvery (a lost SYN alone
-// waits a second), and the first that reaches the receiver takes over.
+// waits a second, so each is given up after dialPatience), and the first that
+// reaches the receiver takes over.
 const (
 	stallAfter  = 300 * time.Millisecond
 	stallBlind  = 2 * time.Second // where the kernel does not tell whether bytes move
 	stallLook   = 25 * time.Millisecond
-	redialEvery = 150 * time.Millisecond
+	redialEvery = 50 * time.Millisecond
 	redialMost  = 16 // dials at once
+
+	dialPatience = 700 * time.Millisecond
 )
 
 // watch returns when the connection stalls and another one has taken over, or
@@ -98,7 +101,9 @@ func (s *Sender) redial(ctx context.Context, revived func() bool) *senderConn {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			nc, err := s.cfg.Dial(ctx, "tcp", s.cfg.Address)
+			c, cancel := context.WithTimeout(ctx, dialPatience)
+			defer cancel()
+			nc, err := s.cfg.Dial(c, "tcp", s.cfg.Address)
 			if err != nil {
 				return
 			}
