@@ -23,6 +23,7 @@ const (
 	fasterBy  = 1.05 // what an arrival at once makes of the estimate
 	rateDown  = 0.5  // weight of a sample below the estimate
 	rateUp    = 0.25 // and above
+	warnDown  = 0.7  // weight of an early warning
 	keepRates = 8    // samples kept for links that lose packets
 	upperRate = 6    // of keepRates in order, the one that is believed there
 	lossyFrom = 3    // of the last 16 frames, so many with losses make a link a lossy one
@@ -47,7 +48,7 @@ type target struct {
 	nrecent int
 	level   float64 // guarded by mu; bytes a frame
 	retrans uint32  // guarded by mu; as of the last acknowledgement
-	losses  uint16  // guarded by mu; a bit for each of the last frames, 1 = packets were lost meanwhile
+	losses  uint64  // guarded by mu; a bit for each of the last frames, 1 = packets were lost meanwhile
 	every   float64 // guarded by mu; seconds between frames, smoothed
 	last    time.Time
 }
@@ -87,7 +88,7 @@ func (t *target) believe(r float64) {
 		t.rate = r
 		return
 	}
-	if t.nrecent >= keepRates && bits.OnesCount16(t.losses) >= lossyFrom {
+	if t.nrecent >= keepRates && t.lossy() {
 		s := t.recent
 		slices.Sort(s[:])
 		r = s[upperRate]
@@ -126,6 +127,7 @@ func (t *target) budget(c *senderConn) int {
 			t.warn(c, now, queued, rtt, info.Retrans)
 		}
 	}
+	c.gate.Believe(t.rate)
 	if t.rate == 0 || t.every == 0 {
 		return 0
 	}
@@ -141,21 +143,26 @@ func (t *target) budget(c *senderConn) int {
 }
 
 // warn looks at the oldest frame on the way: if it is late, the link is slower
-// than believed, which shows here one frame before its acknowledgement does.
+// than believed, which shows here one frame before its acknowledgement does. The
+// link has been busy with that frame since it set out, so what has arrived of it
+// in the time beyond one round trip is the rate.
 func (t *target) warn(c *senderConn, now time.Time, queued int, rtt time.Duration, retrans uint32) {
 	oldest, _, ok := c.flight.oldest()
 	if !ok || t.rate == 0 {
 		return
 	}
-	age := now.Sub(oldest.at)
-	if age < rtt+warnAfter || retrans != t.retrans && age < lossTime {
+	late := now.Sub(oldest.at) - rtt
+	if late < warnAfter || (retrans != t.retrans || t.lossy()) && late < lossTime {
 		return
 	}
 	arrived := c.flight.bytes() - queued
-	if r := float64(max(arrived, 0)) / age.Seconds(); r < t.rate {
-		t.rate += rateDown * (r - t.rate)
+	if r := float64(max(arrived, 1448)) / late.Seconds(); r < t.rate {
+		t.rate += warnDown * (r - t.rate)
 	}
 }
+
+// lossy reports whether this is a link that loses packets; the caller holds mu.
+func (t *target) lossy() bool { return bits.OnesCount64(t.losses) >= lossyFrom }
 
 // known is the estimated rate in bytes/s, 0 = unknown.
 func (t *target) known() float64 {

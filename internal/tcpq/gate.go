@@ -45,6 +45,16 @@ type Gate struct {
 	probe *Probe
 	pause *time.Timer
 	limit atomic.Int64
+	known atomic.Uint64 // bytes/s; see Believe
+}
+
+// Believe tells the gate the link's rate in bytes/s (0 = not known) where the
+// caller knows it sooner than the kernel, whose estimate is the best of the last
+// round trips and so holds on to a rate that the link has lost.
+func (g *Gate) Believe(rate float64) {
+	if g != nil {
+		g.known.Store(uint64(max(rate, 0)))
+	}
 }
 
 // NewGate returns nil where the kernel cannot be asked.
@@ -91,11 +101,14 @@ func (g *Gate) open() bool {
 	if err != nil {
 		return true
 	}
-	k := uint64(timesBDP)
+	k, rate, known := uint64(timesBDP), info.Rate, g.known.Load()
 	if 2*uint64(info.RTT) > 3*uint64(info.MinRTT) {
 		k = withJitter
 	}
-	limit := k * info.Rate * uint64(info.MinRTT) / 1e6
+	if known > 0 {
+		rate = min(rate, known)
+	}
+	limit := k * rate * uint64(info.MinRTT) / 1e6
 	g.limit.Store(int64(max(limit, floor)))
 	return uint64(queued) <= limit
 }
