@@ -50,7 +50,11 @@ func run(ctx context.Context) error {
 	cases := flag.String("cases", "", "only these links, as in b,c; viewer is the slow viewer")
 	policies := flag.String("policies", "", "only these policies, as in gated,block+cubic")
 	frames := flag.String("frames", "", "only these frames, as in 67kB,20kB@120")
+	child := flag.String("job", "", "for this program's own use")
 	flag.Parse()
+	if *child != "" {
+		return doJob(ctx, *child, os.Stdout)
+	}
 	if *out == "" || flag.NArg() > 0 {
 		return fmt.Errorf("want -out FOLDER, and no arguments; see -h")
 	}

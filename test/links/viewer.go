@@ -77,7 +77,7 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	if err := skipHeader(in, "HTTP/1.1 200 "); err != nil {
 		return nil, err
 	}
-	r := &result{spec: c, cpuErr: errors.ErrUnsupported}
+	r := &result{spec: c}
 	watched := make(chan error, 1)
 	go func() { // ends when the connection is closed
 		buf := make([]byte, 2*c.frame.bytes)
@@ -95,7 +95,7 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	// Room for the stamp behind SOI; what follows moves back.
 	source.random = append(append(append([]byte{}, source.random[:2]...), make([]byte, stampSize)...), source.random[2:]...)
 	source.start = frame.SenderNow()
-	r.start = source.start
+	r.Start = source.start
 	for frame.SenderNow().Sub(source.start) < c.duration {
 		f, err := source.next(ctx)
 		if err != nil {
