@@ -90,6 +90,7 @@ type spec struct {
 	duration time.Duration
 	apart    bool // the sender in a process of its own, so that its processor time is known
 	viewer   bool // an HTTP viewer instead of a sender and a receiver
+	tbf      bool // through the kernel's token bucket instead of the emulator
 }
 
 // Name is the benchmark's.
@@ -199,5 +200,5 @@ func matrixSpecs(quick bool, duration time.Duration) []spec {
 	for _, v := range []variant{variants[0], variants[1], variants[3]} {
 		all = append(all, spec{link: links[0], variant: v, frame: frame67, duration: duration, apart: true})
 	}
-	return append(all, viewerSpec(duration))
+	return append(all, viewerSpecs(duration)...)
 }
