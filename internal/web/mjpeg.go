@@ -46,7 +46,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	rw.WriteString("HTTP/1.1 200 OK\r\n")
 	h.Write(rw)
 	rw.WriteString("\r\n")
-	v := viewer{conn: conn, pace: newPacer(conn), early: early(r)}
+	v := viewer{conn: conn, pace: newPacer(conn, viewerTimeout), early: early(r)}
 	if err := rw.Flush(); err != nil {
 		conn.Close()
 		return

@@ -27,9 +27,11 @@ func goals() []goal {
 	block, gated := variants[0], variants[3]
 	target := gated
 	target.target = targetLatency
-	viewer := viewerSpec(0)
+	viewer := viewerSpecs(0)[1]
 	b, bBlock := at("b", gated, frame230), at("b", block, frame230)
 	a, aBlock := at("a", gated, frame67), at("a", block, frame67)
+	apart, apartBlock := a, aBlock
+	apart.apart, apartBlock.apart = true, true
 	c, d, e, f := at("c", gated, frame67), at("d", gated, frame67), at("e", target, frame67), at("f", gated, frame67)
 	dTarget, fast := at("d", target, frame67), at("b", gated, frame120)
 	const bText, eText = "b, 230 kB raw", "e, 67 kB, target latency 80 ms"
@@ -41,11 +43,11 @@ func goals() []goal {
 		{e, nil, "fps", true, 29, false, eText}, {e, nil, "p99-ms", false, 60, false, eText},
 		{e, nil, "max-ms", false, 100, false, eText}, {e, nil, "recover-s", false, 3, false, eText},
 		{f, nil, "agemax-ms", false, 1150, false, "f, 67 kB"},
-		{viewer, nil, "p50-ms", false, 110, false, "HTTP viewer, 278 kB"}, {viewer, nil, "p95-ms", false, 140, false, "HTTP viewer, 278 kB"},
-		{viewer, nil, "fps", true, 14, false, "HTTP viewer, 278 kB"},
+		{viewer, nil, "p50-ms", false, 110, false, "HTTP viewer behind tbf, 278 kB"}, {viewer, nil, "p95-ms", false, 140, false, "HTTP viewer behind tbf, 278 kB"},
+		{viewer, nil, "fps", true, 14, false, "HTTP viewer behind tbf, 278 kB"},
 		{fast, nil, "fps", true, 117, false, "b, 20 kB at 120 fps"}, {fast, nil, "p95-ms", false, 12, false, "b, 20 kB at 120 fps"},
 		{a, &aBlock, "fps", true, 0, true, "a, 67 kB"}, {a, &aBlock, "p50-ms", false, 0, true, "a, 67 kB"},
-		{a, &aBlock, "age99-ms", false, 0, true, "a, 67 kB"}, {a, &aBlock, "cpu-us/frame", false, 1.1, false, "a, 67 kB"},
+		{a, &aBlock, "age99-ms", false, 0, true, "a, 67 kB"}, {apart, &apartBlock, "cpu-us/frame", false, 1.1, false, "a, 67 kB, the sender alone"},
 	}
 }
 

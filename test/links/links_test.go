@@ -44,13 +44,13 @@ func TestGatedAgainstTheOrigin(t *testing.T) {
 					if err != nil {
 						t.Fatal(err) // no measurement: a ledger that does not balance, frames out of order
 					}
-					if r.congestion != v.congestion {
+					if r.Congestion != v.congestion {
 						t.Skipf("this kernel has no %s", v.congestion)
 					}
 					late = late || r.net.Spoiled()
 					values := r.values()
 					t.Log(formatRow(r.spec.Name(), values))
-					if figures[i] = figure(t, values, c.unit); i == 1 && c.link == 5 && r.sender.Rescues == 0 {
+					if figures[i] = figure(t, values, c.unit); i == 1 && c.link == 5 && r.Stats.Rescues == 0 {
 						t.Error("the stalled connection was not overtaken")
 					}
 				}

@@ -47,10 +47,14 @@ func run(ctx context.Context) error {
 	reps := flag.Int("reps", 0, "repetitions; 0 = 6, the fewest that give an interval of 95 %, or 3 with -quick")
 	seed := flag.Uint64("seed", 1, "of the order of runs; run i of a case uses seed i for link and sizes")
 	duration := flag.Duration("duration", 7*time.Second, "of a run, its first second included, which is left out")
-	cases := flag.String("cases", "", "only these links, as in b,c; viewer is the slow viewer")
+	cases := flag.String("cases", "", "only these links, as in b,c; viewer and tbf are the slow viewer")
 	policies := flag.String("policies", "", "only these policies, as in gated,block+cubic")
 	frames := flag.String("frames", "", "only these frames, as in 67kB,20kB@120")
+	child := flag.String("job", "", "for this program's own use")
 	flag.Parse()
+	if *child != "" {
+		return doJob(ctx, *child, os.Stdout)
+	}
 	if *out == "" || flag.NArg() > 0 {
 		return fmt.Errorf("want -out FOLDER, and no arguments; see -h")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -45,6 +46,9 @@ func (m *matrix) measure(ctx context.Context, file string) error {
 				repeats = 0
 			}
 			row, err := m.row(ctx, c, uint64(rep+1), repeats)
+			if errors.Is(err, errNotHere) {
+				row, err = "# not measured: "+strings.ReplaceAll(err.Error(), "\n", "; "), nil
+			}
 			if err != nil {
 				return err
 			}
@@ -103,7 +107,11 @@ func (m *matrix) head(w io.Writer) error {
 	for _, c := range m.specs {
 		if !seen[c.link.name] {
 			seen[c.link.name] = true
-			fmt.Fprintf(&b, "link-%s: %s (%s)\n", c.link.name, c.link.text, c.link.spec)
+			fmt.Fprintf(&b, "link-%s: %s", c.link.name, c.link.text)
+			if c.link.spec != "" {
+				fmt.Fprintf(&b, " (%s)", c.link.spec)
+			}
+			b.WriteByte('\n')
 		}
 	}
 	for _, u := range units {

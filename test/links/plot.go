@@ -42,12 +42,11 @@ var (
 	}
 )
 
-// plotAll draws one plot for each kind of frame that was sent over several links
-// or by several senders.
+// plotAll draws one plot for each kind of frame that was sent over several links.
 func plotAll(t *table, out string) ([]plotFile, error) {
 	var files []plotFile
 	for _, g := range t.groups() {
-		if len(g.cells) < 2 {
+		if !slices.ContainsFunc(g.cells, func(c *cell) bool { return c.part("link") != g.cells[0].part("link") }) {
 			continue
 		}
 		f := plotFile{g.key, "links-" + g.key}

@@ -111,7 +111,8 @@ func (t *table) conditions(b *strings.Builder) {
 	b.WriteString(`
 
 Latency is from the capture stamp to the last byte read, of delivered frames only. Age is that of the newest frame that was shown, sampled each 2 ms: it counts
-drops and standstills, so it is the honest figure. The first second of each run is left out. CPU is that of both ends together, without the emulator. Repetition i of every
+drops and standstills, so it is the honest figure. The first second of each run is left out. CPU is that of both ends together, without
+the emulator, unless said. Repetition i of every
 row meets the same link and the same sizes (seed i); all rows of a repetition run in random order. The links are emulated (`)
 	b.WriteString("`internal/netem`" + `), with the kernel's real TCP at both ends:
 
@@ -138,6 +139,9 @@ func (t *table) groups() []group {
 		title := fmt.Sprintf("%s at %s fps", c.part("frame"), c.part("fps"))
 		if v := c.part("viewer"); v != "" {
 			key, title = "viewer", "A slow "+strings.ToUpper(v)+" viewer, "+title
+		}
+		if c.part("sender") == "apart" {
+			key, title = key+"-apart", title+", the sender in a process of its own: CPU is the sender's alone"
 		}
 		i := slices.IndexFunc(list, func(g group) bool { return g.key == key })
 		if i < 0 {

@@ -12,7 +12,6 @@ import (
 	"framepipe/frame"
 	"framepipe/internal/netem"
 	"framepipe/measure"
-	"framepipe/stream"
 )
 
 // delivered is one frame as the receiver got it.
@@ -25,15 +24,11 @@ type delivered struct {
 
 // result is what one run gave.
 type result struct {
-	spec       spec
-	start      frame.SenderTime // the first tick
-	frames     []delivered      // in order of delivery, the whole run's
-	congestion string           // in force at the end, as the kernel says; "" = it does not
-	sender     stream.SenderStats
-	ledger     measure.Ledger
-	net        netem.Stats
-	cpu        time.Duration // of the measured part, the emulator's left out
-	cpuErr     error         // why cpu is not known
+	outcome
+	spec   spec
+	frames []delivered // in order of delivery, the whole run's
+	ledger measure.Ledger
+	net    netem.Stats
 }
 
 // readFrames reads a frame log.
@@ -79,7 +74,7 @@ var units = [][2]string{
 // values are the figures of the measured part, from settle to the end. A figure
 // that is not known is missing.
 func (r *result) values() []value {
-	from, to := time.Duration(r.start)+settle, time.Duration(r.start)+r.spec.duration
+	from, to := time.Duration(r.Start)+settle, time.Duration(r.Start)+r.spec.duration
 	var latencies []time.Duration
 	sum := 0
 	for _, f := range r.frames {
@@ -99,8 +94,8 @@ func (r *result) values() []value {
 			add(millis(quantile(latencies, q.q)), q.unit)
 		}
 		add(float64(sum)/float64(n)/1000, "kB/frame")
-		if r.cpuErr == nil && r.cpu > 0 {
-			add(float64(r.cpu.Microseconds())/float64(n), "cpu-us/frame")
+		if r.CPU > 0 {
+			add(float64(r.CPU.Microseconds())/float64(n), "cpu-us/frame")
 		}
 	}
 	if a := ages(r.frames, from, to); len(a) > 0 {
@@ -110,8 +105,8 @@ func (r *result) values() []value {
 		add(millis(a[len(a)-1]), "agemax-ms")
 	}
 	if !r.spec.viewer {
-		add(float64(r.sender.Rescues), "rescues")
-		add(float64(r.sender.Counts.LostTotal()), "dropped")
+		add(float64(r.Stats.Rescues), "rescues")
+		add(float64(r.Stats.Counts.LostTotal()), "dropped")
 		add(float64(r.ledger.Lost[frame.LostConnection]), "lost")
 		if s, ok := r.recovered(); ok {
 			add(s.Seconds(), "recover-s")
@@ -153,7 +148,7 @@ func (r *result) recovered() (time.Duration, bool) {
 	if r.spec.variant.target == 0 || r.spec.link.name != "e" {
 		return 0, false
 	}
-	start := time.Duration(r.start)
+	start := time.Duration(r.Start)
 	var before []int
 	for _, f := range r.frames {
 		if f.captured >= start+settle && f.captured < start+2*time.Second {

@@ -88,7 +88,9 @@ type spec struct {
 	variant  variant
 	frame    frameCase
 	duration time.Duration
+	apart    bool // the sender in a process of its own, so that its processor time is known
 	viewer   bool // an HTTP viewer instead of a sender and a receiver
+	tbf      bool // through the kernel's token bucket instead of the emulator
 }
 
 // Name is the benchmark's.
@@ -99,6 +101,9 @@ func (s spec) Name() string {
 	name := fmt.Sprintf("Link/link=%s/policy=%s/congestion=%s/frame=%s/fps=%g", s.link.name, s.variant.policy, s.variant.congestion, s.frame.name, s.frame.fps)
 	if s.variant.target > 0 {
 		name += "/target=" + s.variant.target.String()
+	}
+	if s.apart {
+		name += "/sender=apart"
 	}
 	return name
 }
@@ -192,5 +197,8 @@ func matrixSpecs(quick bool, duration time.Duration) []spec {
 			target(l)
 		}
 	}
-	return append(all, viewerSpec(duration))
+	for _, v := range []variant{variants[0], variants[1], variants[3]} {
+		all = append(all, spec{link: links[0], variant: v, frame: frame67, duration: duration, apart: true})
+	}
+	return append(all, viewerSpecs(duration)...)
 }

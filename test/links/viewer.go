@@ -19,15 +19,20 @@ import (
 	"framepipe/stream"
 )
 
-// viewerSpec is a viewer of the web server behind a link that is too slow: the
-// rate and queue of a home's, and JPEGs of which it carries 15 in a second.
-func viewerSpec(duration time.Duration) spec {
-	return spec{
+// viewerSpecs are a viewer of the web server behind a link that is too slow: the
+// rate and queue of a home's, and JPEGs of which it carries 15 in a second. The
+// link is the emulator's and, which is what the goal is about, the kernel's.
+func viewerSpecs(duration time.Duration) []spec {
+	emulated := spec{
 		link:     linkCase{"viewer", "rate=35mbit,queue=1MB", "35 Mbit/s, queue 1 MB, no delay, between web server and viewer"},
 		frame:    frameCase{name: "278kB", bytes: 278_000, fps: 30},
 		duration: duration,
 		viewer:   true,
 	}
+	kernel := emulated
+	kernel.tbf = true
+	kernel.link = linkCase{"tbf", "", "the same by the kernel's token bucket in a router, not emulated"}
+	return []spec{emulated, kernel}
 }
 
 // stampSize is a COM segment (ITU-T T.81, B.2.4.5) that holds a capture stamp and
@@ -50,6 +55,15 @@ func readStamp(b []byte) (captured time.Duration, seq uint64, err error) {
 // overHTTP shows a camera of the web server's own machine, on side A, to a viewer
 // on side B.
 func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*result, error) {
+	address := link.A.Addr
+	if c.tbf {
+		remove, err := routeThroughTBF(link)
+		if err != nil {
+			return nil, err
+		}
+		defer remove() // the next New would, too
+		address = tbfAddrs[netem.A]
+	}
 	recv := stream.NewReceiver(stream.ReceiverConfig{})
 	local, _, err := recv.Local("cam")
 	if err != nil {
@@ -64,7 +78,7 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	go func() { defer close(served); _ = server.Serve(ln) }()
 	defer func() { server.Close(); <-served }()
 
-	conn, err := link.DialIn(ctx, netem.B, "tcp", fmt.Sprintf("%v:%d", link.A.Addr, ln.Addr().(*net.TCPAddr).Port))
+	conn, err := link.DialIn(ctx, netem.B, "tcp", fmt.Sprintf("%v:%d", address, ln.Addr().(*net.TCPAddr).Port))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +91,7 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	if err := skipHeader(in, "HTTP/1.1 200 "); err != nil {
 		return nil, err
 	}
-	r := &result{spec: c, cpuErr: errors.ErrUnsupported}
+	r := &result{spec: c}
 	watched := make(chan error, 1)
 	go func() { // ends when the connection is closed
 		buf := make([]byte, 2*c.frame.bytes)
@@ -95,7 +109,7 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	// Room for the stamp behind SOI; what follows moves back.
 	source.random = append(append(append([]byte{}, source.random[:2]...), make([]byte, stampSize)...), source.random[2:]...)
 	source.start = frame.SenderNow()
-	r.start = source.start
+	r.Start = source.start
 	for frame.SenderNow().Sub(source.start) < c.duration {
 		f, err := source.next(ctx)
 		if err != nil {
