@@ -79,8 +79,9 @@ type Sender struct {
 	rescues  atomic.Uint64
 	bytes    atomic.Uint64
 
-	target target
-	retry  time.Duration // first pause before dialling again
+	changed chan struct{} // one token: State is different now
+	target  target
+	retry   time.Duration // first pause before dialling again
 }
 
 // NewSender returns a sender that has not dialled yet.
@@ -94,7 +95,7 @@ func NewSender(cfg SenderConfig) *Sender {
 	if cfg.Policy.name == "" {
 		cfg.Policy = mustPolicy(DefaultPolicy)
 	}
-	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), retry: retryFirst}
+	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), changed: make(chan struct{}, 1), retry: retryFirst}
 	s.target.latency = cfg.Target
 	s.policy.Store(&cfg.Policy)
 	s.cong.Store(&cfg.Congestion)

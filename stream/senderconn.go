@@ -256,6 +256,9 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.changed:
+			s.answer(c, 0, s.cfg.State())
+			continue
 		case <-t.C:
 		}
 		// The gate moves with the link; people are told when it has moved far.
@@ -399,12 +402,9 @@ func (s *Sender) answer(c *senderConn, id uint32, state wire.StateText) {
 	_ = c.send(append(wire.AppendState(nil, id, len(text)), text...))
 }
 
-// PushState tells the receiver that something changed by itself.
-func (s *Sender) PushState() {
-	if c := s.conn.Load(); c != nil && !s.cfg.V0 {
-		s.answer(c, 0, s.cfg.State())
-	}
-}
+// PushState has the receiver told that something changed by itself. It returns at
+// once: the capture loop calls it, which must not wait for a connection.
+func (s *Sender) PushState() { signal(s.changed) }
 
 // goodbye ends a connection in order and waits a moment for the answer, which
 // tells how many frames arrived.
