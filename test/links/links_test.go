@@ -59,12 +59,10 @@ func TestGatedAgainstTheOrigin(t *testing.T) {
 				case c.ok(figures[1], figures[0]):
 					t.Log(text)
 					return
-				case attempt == 1:
-					t.Log("once more: " + text)
-				case late:
-					t.Skip("this machine is too busy to emulate a link: " + text)
+				case attempt < 4: // a machine that was busy for some seconds is not the sender's fault
+					t.Logf("once more: %s (emulator late: %v)", text, late)
 				default:
-					t.Fatal(text)
+					t.Fatalf("%s (emulator late: %v)", text, late)
 				}
 			}
 		})
