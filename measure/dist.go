@@ -27,6 +27,12 @@ func (d *dist) add(v time.Duration) {
 	_ = d.h.RecordValue(max(0, min(int64(v/time.Microsecond), distMax)))
 }
 
+// merge adds what o has.
+func (d *dist) merge(o *dist) {
+	d.h.Merge(o.h)
+	d.negative += o.negative
+}
+
 func (d *dist) reset() {
 	d.h.Reset()
 	d.negative = 0

@@ -54,6 +54,7 @@ type Meter struct {
 	lastMeta frame.Meta
 	lastSize int
 	live     rate
+	history  history
 }
 
 // tally covers the whole run.
@@ -92,6 +93,7 @@ func (m *Meter) Frame(f *frame.Meta, size int, stamped bool, o clocksync.Offset)
 	defer m.mu.Unlock()
 	now := f.LastByte
 	m.tick(now)
+	second := m.history.roll(now, &m.book)
 	if !m.open && !m.done {
 		m.begin(now)
 	}
@@ -113,10 +115,13 @@ func (m *Meter) Frame(f *frame.Meta, size int, stamped bool, o clocksync.Offset)
 	was := m.freeze.count
 	m.freeze.frame(now)
 	m.total.freezes += m.freeze.count - was
+	second.Frames++
+	second.Bytes += int64(size)
 	d := stageDelays(f, o)
 	for s := range d.of {
 		if d.known[s] {
 			m.stages[s].add(d.of[s])
+			second.Stages[s].add(d.of[s])
 		}
 	}
 	if f.Captured == 0 {

@@ -250,7 +250,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if err != nil {
 		return listenError(err, "--http", addr)
 	}
-	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: Version(), Log: r.log}),
+	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
+		Handler:           web.New(web.Config{Cameras: r.recv, Version: Version(), Log: r.log}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

@@ -20,10 +20,10 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"framepipe/frame"
@@ -56,6 +56,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	encoders map[*stream.Feed]*shared // guarded by mu; of raw feeds that somebody looks at
+	looking  map[*stream.Feed]*looks  // guarded by mu; who looks at what
+	viewerID atomic.Uint64            // of the newest viewer of the page
 }
 
 // New returns a handler for everything that `receive --http` serves.
@@ -64,7 +66,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks)}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -79,6 +81,8 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("GET /cameras/{name}/"+path, s.named(h))
 		s.mux.HandleFunc("GET /"+path, s.named(h))
 	}
+	s.mux.HandleFunc("GET /cameras/{name}/ws", s.named(s.ws))
+	s.mux.HandleFunc("GET /cameras/{name}/history", s.named(s.history))
 	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
 	s.mux.HandleFunc("POST /cameras/{name}/control", s.named(s.control))
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
@@ -106,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	action := r.URL.Query().Get("action")
 	if action == "" {
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		http.ServeFileFS(w, r, assets, "assets/index.html")
 		return
 	}
@@ -194,7 +198,26 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	reply(w, all)
 }
 
-func (s *Server) state(w http.ResponseWriter, r *http.Request, f *stream.Feed) { reply(w, f.Status()) }
+// state describes a camera, and its viewers: all, or with ?viewer=ID that one.
+func (s *Server) state(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	if only, ok := viewerOf(w, r); ok {
+		reply(w, s.status(f, only))
+	}
+}
+
+// viewerOf is the viewer that a request is about: ?viewer=ID; 0 is all.
+func viewerOf(w http.ResponseWriter, r *http.Request) (id uint64, ok bool) {
+	text := r.URL.Query().Get("viewer")
+	if text == "" {
+		return 0, true
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || id == 0 {
+		fail(w, http.StatusBadRequest, "viewer="+printable(text)+": viewers are numbered from 1")
+		return 0, false
+	}
+	return id, true
+}
 
 func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	records := f.Records()
@@ -217,11 +240,9 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 		fail(w, http.StatusUnsupportedMediaType, "send settings as JSON, with Content-Type: application/json")
 		return
 	}
-	if o := r.Header.Get("Origin"); o != "" {
-		if u, err := url.Parse(o); err != nil || u.Host != r.Host {
-			fail(w, http.StatusForbidden, "settings can be changed only from this server's own page")
-			return
-		}
+	if why := foreign(r); why != "" {
+		fail(w, http.StatusForbidden, "settings can be changed only from this server's own page: "+why)
+		return
 	}
 	var set wire.Settings
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
@@ -243,6 +264,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 		w.WriteHeader(http.StatusBadRequest)
 		reply(w, st)
 	default:
+		s.looks(f).mark(settingsText(&set))
 		reply(w, st)
 	}
 }

@@ -69,6 +69,11 @@ func trimpath() string {
 
 func (r *runner) goTests() {
 	args := []string{"-shuffle=on", "-vet=off", "-timeout", "10m", "./..."} // vetted already
+	if err := freshDir(artifacts); err != nil {
+		r.omit("the tests' artifacts", err.Error())
+	} else { // screenshots and the like
+		args = append([]string{"-artifacts", "-outputdir", artifacts}, args...)
+	}
 	env := []string{}
 	if have("gcc") {
 		args = append([]string{"-race"}, args...)
@@ -80,6 +85,16 @@ func (r *runner) goTests() {
 	if len(env) > 0 {
 		r.withoutRace()
 	}
+}
+
+// artifacts is where tests leave what people may want to look at.
+const artifacts = "build/test"
+
+func freshDir(name string) error {
+	if err := os.RemoveAll(name); err != nil {
+		return err
+	}
+	return os.MkdirAll(name, 0o777)
 }
 
 // withoutRace runs what was skipped once more, as ordinary code: the race

@@ -1,167 +1,243 @@
-// The page: each camera's picture, and the figures that the receiver measures.
-// It asks for /cameras twice a second and touches only what changed.
+// The page: all cameras as a grid, or one of them large. It asks the receiver
+// how they fare and touches only what changed.
 
-const list = document.getElementById("cameras");
+import { element, json, number, remember, text } from "./dom.js";
+import { Detail } from "./detail.js";
+import { Screen } from "./screen.js";
+
+const main = document.getElementById("main");
+const tabs = document.getElementById("tabs");
 const status = document.getElementById("status");
-const template = document.getElementById("camera");
-const views = new Map();
-const historyLength = 240;
+const lost = document.getElementById("lost");
+const keys = document.getElementById("keys");
+const cameras = new Map(); // by name: {name, path, screen, tile, tab, status}
 
-const number = (v, digits = 1) => (v === undefined || v === null ? "–" : v.toFixed(digits));
-const ms = (v) => (v === undefined || v === null ? "–" : v < 10 ? v.toFixed(2) : v.toFixed(1));
-const words = (s) => s.replaceAll("_", " ");
+let shown; // what main shows now: "grid", "empty", or a Detail
+let reachable;
 
-function element(tag, text, attributes = {}) {
-  const e = document.createElement(tag);
-  if (text !== undefined) e.textContent = text;
-  for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
-  return e;
+// --- which view ---
+
+// The address: "#/NAME" is one camera, "#/" all; without either, one camera is
+// shown large if there is one only.
+function wanted() {
+  const [, name] = location.hash.match(/^#\/(.*)$/) ?? [];
+  if (name === undefined) return cameras.size === 1 ? [...cameras.keys()][0] : "";
+  return decodeURIComponent(name);
 }
 
-class View {
-  constructor(name) {
-    this.name = name;
-    this.path = `cameras/${encodeURIComponent(name)}`;
-    this.root = template.content.firstElementChild.cloneNode(true);
-    this.img = this.root.querySelector("img");
-    this.fps = [];
-    this.root.querySelector("h2").textContent = name;
-    this.img.alt = `live picture of camera ${name}`;
-    this.img.addEventListener("error", () => setTimeout(() => this.load(), 1000));
-    const links = this.root.querySelector(".links");
-    for (const [text, path] of [["stream", "stream"], ["snapshot", "snapshot"], ["state", "state"], ["records", "records"]]) {
-      links.append(element("a", text, { href: `${this.path}/${path}` }));
-    }
-    this.load();
-  }
-
-  load() {
-    this.img.src = `${this.path}/stream?early=1&t=${Date.now()}`;
-  }
-
-  figure(name, value, unit, note, bad) {
-    const box = element("div");
-    if (bad) box.className = "bad";
-    const dd = element("dd", value);
-    dd.append(" ", element("small", unit));
-    if (note) dd.title = note;
-    box.append(element("dt", name), dd);
-    return box;
-  }
-
-  update(s) {
-    const live = s.live, record = live.record;
-    const connected = s.connected;
-    if (connected && this.wasGone) this.load();
-    this.wasGone = !connected;
-    const stalled = connected && live.fps === 0 && (live.age_ms ?? 0) > 2000;
-    const note = this.root.querySelector(".nosignal");
-    note.hidden = connected && !stalled && !s.state.error;
-    if (!note.hidden) {
-      note.replaceChildren(element("b", "NO SIGNAL"), s.state.error || (stalled ? "connected, but no frame for " + number(live.age_ms / 1000) + " s" : s.cause || "not connected"));
-    }
-    this.root.querySelector(".sub").textContent = [
-      connected ? s.wire : "gone", s.host, s.remote,
-      live.width ? `${live.width}×${live.height} ${live.format}` : live.format, s.state.mode, s.state.port && s.state.port + " port",
-      s.state.policy && "policy " + s.state.policy, s.state.congestion, s.state.codec,
-    ].filter(Boolean).join(" · ");
-    const latency = record?.latency, bound = s.clock?.error_ms;
-    this.root.querySelector(".badge").textContent = connected ? `${number(live.fps)} fps${latency ? "  " + ms(latency.p50_ms) + " ms" : ""}` : "";
-    const lost = live.total_offered - live.total_delivered;
-    this.root.querySelector(".figures").replaceChildren(
-      this.figure("frame rate", number(live.fps), "fps", "delivered, over the last second"),
-      this.figure("latency p50", ms(latency?.p50_ms), bound ? `ms ±${ms(bound)}` : "ms", "capture to delivery, open record"),
-      this.figure("latency p99", ms(latency?.p99_ms), "ms", "capture to delivery, open record"),
-      this.figure("age", ms(live.age_ms), "ms", "of the newest frame, now"),
-      this.figure("frame", number(live.frame_bytes / 1000), "kB", "the newest frame"),
-      this.figure("rate", number(live.mbit_per_s), "Mbit/s"),
-      this.figure("lost", String(lost), "of " + live.total_offered, Object.entries(live.total_lost).map(([k, v]) => `${words(k)}: ${v}`).join("\n"), lost > 0),
-      this.figure("freezes", String(live.total_freezes), "", "gaps of at least max(3 × mean, mean + 150 ms)", live.total_freezes > 0),
-      this.figure("viewers", String(s.viewers), ""),
-    );
-    this.fps.push(live.fps);
-    if (this.fps.length > historyLength) this.fps.shift();
-    const top = Math.max(10, ...this.fps) * 1.1;
-    this.root.querySelector(".chart path").setAttribute("d",
-      this.fps.map((v, i) => `${i ? "L" : "M"}${(300 * i) / (historyLength - 1)},${60 - (58 * v) / top}`).join(""));
-    this.stages(record);
-  }
-
-  stages(record) {
-    const table = this.root.querySelector(".stages");
-    const head = element("tr");
-    for (const t of ["stage", "p50", "p90", "p99", "max"]) head.append(element("th", t));
-    const rows = [...Object.entries(record?.stages ?? {})];
-    if (record?.latency) rows.push(["total", record.latency]);
-    if (record?.age) rows.push(["age", record.age]);
-    table.replaceChildren(head, ...rows.map(([name, q]) => {
-      const tr = element("tr");
-      for (const t of [name, ms(q.p50_ms), ms(q.p90_ms), ms(q.p99_ms), ms(q.max_ms)]) tr.append(element("td", t));
-      return tr;
-    }));
-  }
-
-  records(all) {
-    const head = element("tr");
-    for (const t of ["record", "frames", "s", "bytes", "fps", "p50 ms", "p99 ms", "lost"]) head.append(element("th", t));
-    this.root.querySelector(".records").replaceChildren(head, ...all.slice(-100).reverse().map((r) => {
-      const tr = element("tr");
-      for (const t of [r.record + (r.complete ? "" : " *"), r.frames, number(r.elapsed_s), Math.round(r.mean_frame_bytes), number(r.fps),
-        ms(r.latency?.p50_ms), ms(r.latency?.p99_ms), r.offered - r.delivered]) tr.append(element("td", String(t)));
-      return tr;
-    }));
-  }
+function go(name) {
+  location.hash = `#/${encodeURIComponent(name)}`;
 }
 
-async function get(path) {
-  const r = await fetch(path, { cache: "no-store" });
-  if (!r.ok) throw new Error(`${r.status} ${await r.text()}`);
-  return r.json();
+function show() {
+  const camera = cameras.get(wanted());
+  if (shown instanceof Detail && shown.camera === camera) return;
+  if (shown === "grid" && !camera && cameras.size > 0) return grid();
+  if (shown instanceof Detail) shown.close();
+  main.className = "";
+  if (camera) {
+    shown = new Detail(camera);
+    main.className = "one";
+    main.replaceChildren(shown.root);
+    if (camera.status) shown.update(camera.status);
+  } else if (cameras.size > 0) {
+    shown = "grid";
+    main.className = "grid";
+    main.replaceChildren();
+    grid();
+  } else {
+    shown = "empty";
+    main.replaceChildren(empty());
+  }
+  for (const c of cameras.values()) {
+    if (c === camera) c.tab.setAttribute("aria-current", "page");
+    else c.tab.removeAttribute("aria-current");
+  }
+  document.title = camera ? `${camera.name} · framepipe` : "framepipe";
 }
+
+// grid puts every camera's tile in its place and the screens into the tiles.
+function grid() {
+  for (const c of cameras.values()) {
+    if (c.screen.root.parentNode !== c.tile) c.tile.prepend(c.screen.root);
+    if (c.tile.parentNode !== main) main.append(c.tile);
+  }
+  arrange();
+}
+
+// arrange makes the tiles as large as they can be while all are in view; below a
+// size that shows anything, the page scrolls instead.
+function arrange() {
+  if (shown !== "grid") return;
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const style = getComputedStyle(main), gap = parseFloat(style.columnGap) || 0;
+  const width = main.clientWidth - 2 * parseFloat(style.paddingLeft), height = innerHeight - main.offsetTop - 2 * parseFloat(style.paddingTop);
+  const caption = 3.2 * rem, n = cameras.size;
+  const least = Math.min(width, 16 * rem);
+  let best = { tile: 0, columns: 1 };
+  for (let columns = 1; columns <= n; columns++) {
+    const rows = Math.ceil(n / columns);
+    const wide = (width - (columns - 1) * gap) / columns;
+    const tile = Math.min(wide, (((height - (rows - 1) * gap) / rows - caption) * 4) / 3);
+    if (tile > best.tile) best = { tile, columns };
+  }
+  if (best.tile < least) {
+    best.columns = Math.max(1, Math.floor((width + gap) / (least + gap)));
+    best.tile = (width - (best.columns - 1) * gap) / best.columns;
+  }
+  main.style.setProperty("--columns", best.columns);
+  main.style.setProperty("--tile", `${Math.floor(best.tile)}px`);
+}
+addEventListener("resize", arrange);
 
 function empty() {
-  const p = element("p", "No camera yet. On the camera's machine:", { class: "empty" });
-  p.append(element("br"), element("code", `framepipe send ${location.hostname}`));
-  return p;
+  return element("section", { class: "empty" },
+    element("h2", {}, "No camera yet"),
+    element("p", {}, "On the camera's machine:"),
+    element("code", {}, `framepipe send ${location.hostname}`),
+    element("p", {}, "It shows up here by itself."));
 }
 
-let round = 0;
-async function refresh() {
-  try {
-    const cameras = await get("cameras");
-    for (const s of cameras) {
-      let v = views.get(s.name);
-      if (!v) {
-        v = new View(s.name);
-        views.set(s.name, v);
-        list.querySelector(".empty")?.remove();
-        list.append(v.root);
-      }
-      v.update(s);
-      if (round % 4 === 0) v.records(await get(`${v.path}/records`));
-    }
-    for (const [name, v] of views) {
-      if (!cameras.some((s) => s.name === name)) {
-        v.root.remove();
-        views.delete(name);
-      }
-    }
-    if (views.size === 0 && !list.querySelector(".empty")) list.append(empty());
-    const n = cameras.filter((s) => s.connected).length;
-    status.textContent = `${n} camera${n === 1 ? "" : "s"} connected`;
-    if (status.dataset.lost) for (const v of views.values()) v.load();
-    delete status.dataset.lost;
-    round++;
-  } catch (e) {
-    status.textContent = "connection to the receiver lost; trying again";
-    status.dataset.lost = "1";
+function add(name) {
+  const path = `cameras/${encodeURIComponent(name)}`;
+  const c = { name, path, screen: new Screen(name, path) };
+  c.facts = element("span", { class: "tile-facts" });
+  c.tile = element("a", { class: "tile", href: `#/${encodeURIComponent(name)}`, "aria-label": `camera ${name}: open` },
+    c.screen.root, element("span", { class: "tile-name" }, element("b", {}, name), c.facts));
+  c.tab = element("a", { href: `#/${encodeURIComponent(name)}` }, name);
+  tabs.append(c.tab);
+  cameras.set(name, c);
+  return c;
+}
+
+function remove(c) {
+  if (shown instanceof Detail && shown.camera === c) {
+    shown.close();
+    shown = undefined;
   }
+  c.screen.close();
+  c.tile.remove();
+  c.tab.remove();
+  cameras.delete(c.name);
+}
+
+function facts(s) {
+  if (!s.connected) return "not connected";
+  return [s.wire, s.state.mode, s.live.format, s.live.mbit_per_s > 0 && `${number(s.live.mbit_per_s)} Mbit/s`].filter(Boolean).join(" · ");
+}
+
+// --- asking the receiver ---
+
+async function refresh() {
+  let all;
+  try {
+    all = await json("cameras", { signal: AbortSignal.timeout(5000) });
+  } catch {
+    if (reachable !== false) {
+      lost.textContent = "Connection to the receiver lost. Trying again; the page goes on by itself when it is back.";
+      lost.hidden = false;
+      text(status, "not connected");
+      status.className = "bad";
+      main.classList.add("stale");
+    }
+    reachable = false;
+    for (const c of cameras.values()) {
+      c.status = undefined;
+      c.screen.update(undefined);
+    }
+    return;
+  }
+  if (reachable === false) {
+    for (const c of cameras.values()) c.screen.live.retry();
+    if (shown instanceof Detail) shown.restart();
+  }
+  reachable = true;
+  lost.hidden = true;
+  main.classList.remove("stale");
+  for (const s of all) {
+    const c = cameras.get(s.name) ?? add(s.name);
+    c.status = s;
+    c.screen.update(s);
+    text(c.facts, facts(s));
+    c.tab.classList.toggle("off", !s.connected);
+  }
+  for (const c of [...cameras.values()]) if (!all.some((s) => s.name === c.name)) remove(c);
+  const n = all.filter((s) => s.connected).length;
+  text(status, all.length === 0 ? "no camera" : n === all.length ? (n === 1 ? "live" : `${n} cameras live`) : `${n} of ${all.length} live`);
+  status.className = n === all.length ? "good" : "bad";
+  tabs.hidden = all.length < 2;
+  show();
+  if (shown instanceof Detail) shown.update(shown.camera.status);
 }
 
 async function run() {
   for (;;) {
     await refresh();
-    await new Promise((r) => setTimeout(r, 500));
+    await new Promise((r) => setTimeout(r, document.hidden ? 2000 : 500));
   }
 }
+
+// --- dark and light ---
+
+const themes = ["auto", "dark", "light"];
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  if (shown instanceof Detail) shown.recolour();
+}
+theme(themes.includes(remember("theme")) ? remember("theme") : "auto");
+function nextTheme() {
+  const name = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
+  remember("theme", name);
+  theme(name);
+  document.getElementById("theme").title = `${name === "auto" ? "as the system" : name} (T)`;
+}
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => theme(document.documentElement.dataset.theme));
+document.getElementById("theme").addEventListener("click", nextTheme);
+document.getElementById("help").addEventListener("click", () => keys.showModal());
+keys.addEventListener("click", (e) => e.target === keys && keys.close());
+
+// --- keyboard ---
+
+function step(by) {
+  const names = [...cameras.keys()];
+  if (names.length === 0) return;
+  const at = shown instanceof Detail ? names.indexOf(shown.camera.name) : by > 0 ? -1 : 0;
+  go(names[(at + by + names.length) % names.length]);
+}
+
+document.addEventListener("keydown", (e) => {
+  if (e.ctrlKey || e.altKey || e.metaKey || keys.open || e.target.closest?.("input, select, textarea")) return;
+  const detail = shown instanceof Detail ? shown : undefined;
+  const onButton = e.target.closest?.("button, a, summary");
+  const actions = {
+    "?": () => keys.showModal(),
+    t: nextTheme,
+    ArrowLeft: () => detail && step(-1),
+    ArrowRight: () => detail && step(1),
+    Escape: () => detail && !document.fullscreenElement && cameras.size > 0 && go(""),
+    f: () => detail?.fullscreen(),
+    r: () => detail?.rotate(),
+    s: () => detail?.snapshot(),
+    h: () => document.body.classList.toggle("nohud"),
+    c: () => detail?.focusControls(),
+    " ": () => !onButton && detail?.freeze(),
+  };
+  const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+  if (/^[1-9]$/.test(key)) {
+    const name = [...cameras.keys()][key - 1];
+    if (name) go(name);
+    return;
+  }
+  if (!actions[key] || (key === " " && onButton)) return;
+  actions[key]();
+  if (key !== "Escape") e.preventDefault();
+});
+
+addEventListener("hashchange", () => {
+  if (!/^#\//.test(location.hash)) return; // "#main"
+  show();
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+});
+
 run();

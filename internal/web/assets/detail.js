@@ -1,0 +1,209 @@
+// Detail is the large view of one camera: its picture, what was measured, and
+// its settings.
+
+import { bound, count, element, fine, icon, json, kilo, ms, number, text, words } from "./dom.js";
+import { Charts } from "./charts.js";
+import { Controls } from "./controls.js";
+
+const stageOrder = ["driver", "encode", "queue", "network", "transfer", "deliver"];
+
+export class Detail {
+  constructor(camera) {
+    this.camera = camera;
+    this.screen = camera.screen;
+    this.figures = new Map();
+    this.charts = new Charts(camera.path, () => this.screen.live.viewer);
+    this.controls = new Controls(camera.path, () => this.charts.refresh());
+    this.sub = element("p", { class: "sub" });
+    this.notes = element("ul", { class: "notes" });
+    this.strip = element("dl", { class: "figures" });
+    this.stages = element("tbody");
+    this.losses = element("div", { class: "losses" });
+    this.records = element("tbody");
+    this.links = element("p", { class: "links" }, ...["stream", "snapshot", "state", "records", "history"].map((p) => element("a", { href: `${camera.path}/${p}` }, p)));
+    const button = (name, label, key, act) => element("button", { class: "icon", title: `${label} (${key})`, "aria-label": label, onclick: act }, icon(name));
+    this.iceButton = button("freeze", "freeze the picture", "Space", () => this.freeze());
+    this.toolbar = element("div", { class: "toolbar", role: "toolbar", "aria-label": "picture" },
+      button("photo", "save a snapshot", "S", () => this.snapshot()),
+      this.iceButton,
+      button("rotate", "turn the picture by 90°", "R", () => this.rotate()),
+      button("hud", "figures in the picture", "H", () => document.body.classList.toggle("nohud")),
+      button("full", "full screen", "F", () => this.fullscreen()));
+    this.stage = element("div", { class: "stage" }, this.screen.root);
+    this.root = element("div", { class: "detail" },
+      element("section", { class: "see", "aria-label": `camera ${camera.name}` },
+        element("div", { class: "see-in" }, this.stage, this.strip,
+          element("div", { class: "under" }, element("div", { class: "who" }, element("h2", {}, camera.name), this.sub), this.toolbar))),
+      element("aside", { class: "side" },
+        card("Settings", this.controls.root, "settings"),
+        card("Latency by stage", table(["stage", "p50", "p90", "p99", "max ms"], this.stages, "Latency by stage, of the open record")),
+        card("Losses", this.losses)),
+      element("section", { class: "more" },
+        this.charts.root,
+        card("Records", element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "records" },
+          table(["record", "frames", "s", "bytes", "fps", "p50 ms", "p99 ms", "age p99", "lost"], this.records, "Records"))),
+        this.notes, this.links));
+    this.onFull = () => this.root.classList.toggle("full", document.fullscreenElement === this.stage);
+    document.addEventListener("fullscreenchange", this.onFull);
+    this.loadRecords();
+  }
+
+  close() {
+    this.closed = true;
+    document.removeEventListener("fullscreenchange", this.onFull);
+    if (document.fullscreenElement) document.exitFullscreen();
+    this.charts.close();
+    if (this.screen.frozen) this.freeze();
+  }
+
+  // restart forgets what another life of the receiver said.
+  restart() {
+    this.charts.clear();
+    this.loadRecords();
+  }
+
+  recolour() {
+    this.charts.redraw();
+  }
+
+  focusControls() {
+    this.controls.focus();
+  }
+
+  fullscreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.stage.requestFullscreen?.().catch(() => {});
+  }
+
+  rotate() {
+    this.screen.rotate();
+  }
+
+  freeze() {
+    this.screen.freeze();
+    const frozen = this.screen.frozen;
+    this.iceButton.replaceChildren(icon(frozen ? "play" : "freeze"));
+    this.iceButton.setAttribute("aria-pressed", frozen);
+    this.iceButton.setAttribute("aria-label", frozen ? "go on" : "freeze the picture");
+  }
+
+  snapshot() {
+    const stamp = new Date().toISOString().replaceAll(/[-:]/g, "").slice(0, 15);
+    element("a", { href: `${this.camera.path}/snapshot`, download: `${this.camera.name}-${stamp}.jpg` }).click();
+  }
+
+  figure(name, value, unit, title, bad) {
+    let f = this.figures.get(name);
+    if (!f) {
+      f = { value: element("span"), unit: element("small"), box: element("div") };
+      f.box.append(element("dt", {}, name), element("dd", {}, f.value, " ", f.unit));
+      this.figures.set(name, f);
+      this.strip.append(f.box);
+    }
+    text(f.value, value);
+    text(f.unit, unit);
+    f.box.title = title;
+    f.box.classList.toggle("bad", Boolean(bad));
+  }
+
+  update(s) {
+    if (!s || this.closed) return;
+    const live = s.live, record = live.record, d = this.screen.viewer;
+    const st = s.state;
+    text(this.sub, [
+      s.connected ? s.wire : "not connected", s.host, s.remote,
+      live.width ? `${live.width}×${live.height} ${live.format}` : live.format,
+      st.camera?.name, st.mode, st.port && `${st.port} port`, st.policy && `policy ${st.policy}`, st.congestion, st.codec, st.adapting && `adapting: ${st.adapting}`,
+    ].filter(Boolean).join(" · "));
+    const seen = d?.latency, lost = live.total_offered - live.total_delivered;
+    this.figure("displayed", number(d?.fps), "fps", "frames shown by this page, over the last second");
+    this.figure("frame rate", number(live.fps), "fps", "frames delivered to the receiver, over the last second");
+    this.figure("to screen p50", ms(seen?.p50_ms), `ms${bound(d?.clock_error_ms)}`, "capture to this page's screen, of the last 5 to 10 s, with the bound of the clocks' error. The stamp is early by 4 to 15 ms: the canvas is handed over, the screen shows it a refresh later.");
+    this.figure("to screen p99", ms(seen?.p99_ms), "ms", "likewise");
+    this.figure("delivered p50", ms(record?.latency?.p50_ms), `ms${bound(record?.clock_error_ms)}`, "capture to delivery at the receiver, open record");
+    this.figure("age", ms(live.age_ms), "ms", "of the newest frame at the receiver, now");
+    this.figure("frame", kilo(live.frame_bytes), "kB", "the newest frame");
+    this.figure("rate", number(live.mbit_per_s), "Mbit/s", "over the last second");
+    this.figure("lost", count(lost), `of ${count(live.total_offered)}`, "frames that the camera produced and the receiver did not deliver", lost > 0);
+    this.figure("freezes", count(live.total_freezes), "", "gaps of at least max(3 × mean, mean + 150 ms)", live.total_freezes > 0);
+    this.figure("viewers", count(s.viewers), "", "everybody who gets this camera's frames");
+    this.stageRows(record, d);
+    this.lossRows(live, d);
+    this.controls.update(s);
+    this.charts.tick();
+    const notes = [...(st.camera?.notes ?? [])];
+    if (live.total_imbalance) notes.push(`the ledger does not balance by ${live.total_imbalance} frames: this is a bug`);
+    if (this.noted !== notes.join()) {
+      this.noted = notes.join();
+      this.notes.replaceChildren(...notes.map((n) => element("li", {}, n)));
+    }
+    const number_ = record?.record ?? 0;
+    if (number_ !== this.recordNumber) {
+      this.recordNumber = number_;
+      this.loadRecords();
+    }
+  }
+
+  stageRows(record, d) {
+    const rows = stageOrder.filter((n) => record?.stages?.[n]).map((n) => [n, record.stages[n]]);
+    if (record?.latency) rows.push(["delivered", record.latency, "sum"]);
+    if (d?.display) rows.push(["display", d.display]);
+    if (d?.latency) rows.push(["on screen", d.latency, "sum"]);
+    if (record?.age) rows.push(["age", record.age, "apart"]);
+    fill(this.stages, rows.map(([name, q, kind]) => ({ kind, cells: [name, fine(q.p50_ms), fine(q.p90_ms), fine(q.p99_ms), fine(q.max_ms)] })));
+    if (rows.length === 0) fill(this.stages, [{ cells: ["unknown: no stamps", "", "", "", ""] }]);
+  }
+
+  lossRows(live, d) {
+    const rows = Object.entries(live.total_lost).sort((a, b) => b[1] - a[1]).map(([k, v]) => [words(k), v]);
+    const page = d ? [["not sent to this page, it was not ready", d.dropped], ["overtaken in this page", d.overtaken], ["not decodable here", d.failed]].filter(([, v]) => v > 0) : [];
+    const key = JSON.stringify([rows, page, live.total_offered]);
+    if (key === this.lossKey) return;
+    this.lossKey = key;
+    const most = Math.max(1, ...rows.map(([, v]) => v));
+    const line = ([name, v], max) => {
+      const bar = element("meter", { min: 0, max, value: v, "aria-label": name });
+      return element("div", { class: "loss" }, element("span", {}, name), element("span", {}, count(v)), bar);
+    };
+    this.losses.replaceChildren(
+      element("p", { class: "dim" }, rows.length ? `of ${count(live.total_offered)} frames that the camera produced:` : `None of ${count(live.total_offered)} frames.`),
+      ...rows.map((r) => line(r, most)),
+      ...(page.length ? [element("p", { class: "dim" }, "This page only:"), ...page.map((r) => line(r, Math.max(1, ...page.map(([, v]) => v))))] : []));
+  }
+
+  async loadRecords() {
+    let all;
+    try {
+      all = await json(`${this.camera.path}/records`);
+    } catch {
+      return;
+    }
+    if (this.closed) return;
+    fill(this.records, all.slice(-100).reverse().map((r) => ({
+      cells: [r.record + (r.complete ? "" : " *"), count(r.frames), number(r.elapsed_s), count(Math.round(r.mean_frame_bytes)), number(r.fps),
+        fine(r.latency?.p50_ms), fine(r.latency?.p99_ms), fine(r.age?.p99_ms), count(r.offered - r.delivered)],
+    })));
+    if (all.length === 0) fill(this.records, [{ cells: ["none is finished yet", ...Array(8).fill("")] }]);
+  }
+}
+
+function card(title, content, id) {
+  return element("section", { class: "card", id }, element("h3", {}, title), content);
+}
+
+function table(heads, body, caption) {
+  return element("table", {}, element("caption", { class: "hide" }, caption),
+    element("thead", {}, element("tr", {}, ...heads.map((h) => element("th", { scope: "col" }, h)))), body);
+}
+
+// fill sets a table's cells and makes rows only when their number changes.
+function fill(body, rows) {
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((r, i) => {
+    const tr = body.rows[i] ?? body.insertRow();
+    tr.className = r.kind ?? "";
+    while (tr.cells.length < r.cells.length) tr.insertCell();
+    r.cells.forEach((c, k) => text(tr.cells[k], String(c)));
+  });
+}
+

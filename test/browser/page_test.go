@@ -1,0 +1,326 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"framepipe/camera"
+	"framepipe/capture"
+	"framepipe/capture/pattern"
+	"framepipe/frame"
+	"framepipe/internal/web"
+	"framepipe/stream"
+	"framepipe/wire"
+)
+
+// receiver is a receiver with its page and synthetic cameras of this machine.
+type receiver struct {
+	*testing.T
+	addr string
+	recv *stream.Receiver
+	stop func()
+}
+
+// receive starts one; addr "" is any port. It ends with the test, or by stop.
+func receive(t *testing.T, addr string, cams map[string]capture.Config) *receiver {
+	t.Helper()
+	recv := stream.NewReceiver(stream.ReceiverConfig{RecordLength: 2 * time.Second})
+	ctx, cancel := context.WithCancel(context.Background())
+	var cameras []chan error
+	for _, name := range slices.Sorted(maps.Keys(cams)) {
+		cfg := cams[name]
+		sink, _, err := recv.Local(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cam := camera.New(camera.Config{Source: "pattern", Capture: cfg, Open: pattern.Open})
+		state := func() wire.StateText {
+			st := cam.State()
+			controls, err := json.Marshal(st.Controls)
+			if err != nil {
+				t.Error(err)
+			}
+			return wire.StateText{Mode: st.Info.Mode, Port: st.Info.Port, Format: st.Format.Word(), Width: st.Width, Height: st.Height, FPS: st.Info.FPS, Quality: st.Quality, Controls: controls}
+		}
+		sink.SetControl(func(ctx context.Context, set wire.Settings) wire.StateText {
+			err := cam.Apply(ctx, set)
+			st := state()
+			sink.SetState(st, "")
+			if err != nil {
+				st.Error = err.Error()
+			}
+			return st
+		})
+		ended := make(chan error, 1)
+		cameras = append(cameras, ended)
+		go func() { ended <- cam.Run(ctx, sink) }()
+		select {
+		case <-cam.Opened():
+		case <-time.After(patience):
+			t.Fatal("the synthetic camera does not open")
+		}
+		sink.SetState(state(), "")
+	}
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv}
+	stopped := false
+	r.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		srv.Close()
+		<-served
+		for _, c := range cameras {
+			if err := <-c; err != nil {
+				t.Error(err)
+			}
+		}
+		recv.Finish()
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *receiver) url() string { return "http://" + r.addr + "/" }
+
+func (r *receiver) state(camera string) (s web.State) {
+	r.Helper()
+	resp, err := http.Get(r.url() + "cameras/" + camera + "/state")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		r.Fatal(err)
+	}
+	return s
+}
+
+var usual = map[string]capture.Config{"door": {Width: 640, Height: 480, FPS: 30, Format: frame.JPEG}}
+
+// advances fails unless the picture's number grows.
+func (p *tab) advances() uint32 {
+	p.Helper()
+	first := p.shownFrame()
+	for end := time.Now().Add(patience); ; {
+		n := p.shownFrame()
+		if n > first {
+			return n
+		}
+		if n < first || time.Now().After(end) {
+			p.shot("stands-still")
+			p.Fatalf("the picture showed frame %d, and then %d", first, n)
+		}
+	}
+}
+
+func TestPictureFiguresAndSettings(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	p := open(t, b, r.url(), 1280, 800)
+	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.advances()
+	p.until("latency in the picture", `/^[\d.]+k?( ±[\d.]+)? ms$/.test(document.querySelector(".hud span:nth-child(3)").textContent)`)
+	p.until("frame rate in the picture", `parseFloat(document.querySelector(".hud span:nth-child(2)").textContent) > 5`)
+	p.until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
+	p.until("records", `document.querySelectorAll("#main .scroll tbody tr").length > 1`)
+	if s := eval[string](p, `document.querySelector(".screen canvas").getAttribute("aria-label")`); !strings.Contains(s, "door") {
+		t.Errorf("the picture is called %q", s)
+	}
+
+	// A setting, by the control that a person uses.
+	p.until("quality", `document.querySelector("#set-quality")?.value === "85"`)
+	before := r.state("door").Live.FrameSize
+	eval[any](p, `(() => { const q = document.querySelector("#set-quality"); q.value = 15; q.dispatchEvent(new Event("input")); q.dispatchEvent(new Event("change")); })()`)
+	p.until("the answer", `document.querySelector(".answer").textContent.includes("done")`)
+	if s := r.state("door"); s.Camera.Quality != 15 {
+		t.Errorf("the camera has quality %d", s.Camera.Quality)
+	}
+	var after int
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if after = r.state("door").Live.FrameSize; after < before*3/4 {
+			break
+		}
+	}
+	if after >= before*3/4 {
+		t.Errorf("frames were %d bytes at quality 85, and are %d at 15", before, after)
+	}
+	p.until("a mark for it", `document.querySelector(".marks").textContent.includes("quality 15")`)
+
+	// One that is refused says why; it is told as an error of the request, too.
+	p.allowed("status of 400")
+	eval[any](p, `(() => { const s = document.querySelector("#set-size"); s.value = "99999x1"; s.dispatchEvent(new Event("change")); })()`)
+	p.until("the refusal", `document.querySelector(".answer.bad")?.textContent.includes("use 1 to")`)
+	p.shot("refused")
+
+	// Freeze, turn, help, by keyboard.
+	key := func(k string) { p.do("key "+k, chromedp.KeyEvent(k)) }
+	eval[any](p, `document.activeElement.blur()`)
+	key(" ")
+	p.until("frozen", `!document.querySelector(".frozen").hidden`)
+	still := p.shownFrame()
+	time.Sleep(500 * time.Millisecond)
+	if n := p.shownFrame(); n != still {
+		t.Errorf("frozen at frame %d, it shows %d", still, n)
+	}
+	key("r")
+	p.until("turned", `document.querySelector(".screen canvas").height === 640`)
+	p.shot("turned")
+	key("r")
+	key("r")
+	key("r")
+	key(" ")
+	p.until("turned back", `document.querySelector(".screen canvas").height === 480`)
+	if n := p.advances(); n <= still {
+		t.Errorf("after freezing at %d it shows %d", still, n)
+	}
+	key("?")
+	p.until("help", `document.querySelector("#keys").open`)
+	p.shot("help")
+}
+
+// What is displayed, of what the camera gives, and how late: bounds as wide as a
+// busy machine needs.
+func TestFramesAreDisplayed(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	p := open(t, b, r.url(), 1280, 800)
+	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
+	share, last := 0.0, web.State{}
+	for try := range 4 { // of five seconds each; the machine may do other things in one
+		s0 := r.state("door")
+		time.Sleep(5 * time.Second)
+		last = r.state("door")
+		if len(s0.Displays) != 1 || len(last.Displays) != 1 {
+			t.Fatalf("%d and %d viewers", len(s0.Displays), len(last.Displays))
+		}
+		shown, delivered := last.Displays[0].Shown-s0.Displays[0].Shown, last.Live.Frames-s0.Live.Frames
+		share = max(share, float64(shown)/float64(delivered))
+		t.Logf("try %d: %d of %d frames displayed", try, shown, delivered)
+		if share >= 0.9 {
+			break
+		}
+	}
+	d := last.Displays[0]
+	if share < 0.9 {
+		t.Errorf("%.0f %% of the frames were displayed, want 90 %%: %+v", 100*share, d.Displayed)
+	}
+	if d.Latency == nil || d.ClockError == nil || d.TotalDrawn == nil {
+		t.Fatalf("latency is not known: %+v", d)
+	}
+	t.Logf("capture to screen, last seconds: p50 %.1f, p99 %.1f ms ± %.2f; to drawn: p50 %.1f ms; page's clock ± %.2f ms", d.Latency.P50, d.Latency.P99, *d.ClockError, d.TotalDrawn.P50, d.Clock.ErrorMs)
+	if d.Latency.P50 < 1 || d.Latency.P50 > 250 || *d.ClockError <= 0 || *d.ClockError > 250 || d.Implausible > 0 {
+		t.Errorf("capture to screen %+v ± %v, implausible %d", d.Latency, *d.ClockError, d.Implausible)
+	}
+	p.shot("displayed")
+}
+
+func TestTwoViewersAndAHiddenTab(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	one := open(t, b, r.url(), 1280, 800)
+	two := open(t, b, r.url(), 800, 600)
+	two.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	// The browser shows one tab at a time: the first is hidden now, or made to be.
+	hide := func(p *tab, hidden bool) {
+		p.Helper()
+		eval[any](p, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", { configurable: true, get: () => %v }); document.dispatchEvent(new Event("visibilitychange")); })()`, hidden))
+	}
+	hide(one, false)
+	one.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	one.advances()
+	two.advances()
+	looking := func() (n int) {
+		for _, d := range r.state("door").Displays {
+			if d.Looking {
+				n++
+			}
+		}
+		return n
+	}
+	wait := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %+v", what, r.state("door").Displays)
+			}
+		}
+	}
+	wait("two look", func() bool { return looking() == 2 })
+	hide(two, true)
+	wait("one looks", func() bool { return looking() == 1 })
+	one.advances()
+	hide(two, false)
+	wait("two look again", func() bool { return looking() == 2 })
+	two.advances()
+}
+
+func TestReconnectsAfterARestart(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	p := open(t, b, r.url(), 1280, 800)
+	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	eval[any](p, `window.sameLife = true`)
+	p.advances()
+	p.allowed("ERR_CONNECTION")
+	p.allowed("WebSocket connection to")
+	p.allowed("ERR_EMPTY_RESPONSE")
+	r.stop()
+	p.until("it says so", `!document.querySelector("#lost").hidden && document.querySelector(".nosignal b").textContent === "NO CONNECTION"`)
+	p.shot("lost")
+	again := receive(t, r.addr, usual)
+	p.until("it is back", `document.querySelector("#lost").hidden && document.querySelector(".nosignal").hidden`)
+	p.advances()
+	if !eval[bool](p, `window.sameLife === true`) {
+		t.Error("the page was loaded anew")
+	}
+	if s := again.state("door"); len(s.Displays) != 1 {
+		t.Errorf("%d viewers after the restart", len(s.Displays))
+	}
+}
+
+func TestSizes(t *testing.T) {
+	b := chromium(t)
+	cams := map[string]capture.Config{
+		"door": {Width: 640, Height: 480, FPS: 10, Format: frame.JPEG}, "roof": {Width: 320, Height: 240, FPS: 10, Format: frame.I420}, "tall": {Width: 240, Height: 320, FPS: 10, Format: frame.JPEG},
+	}
+	r := receive(t, "", cams)
+	for _, size := range [][2]int{{360, 640}, {1280, 800}, {3840, 2160}} {
+		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
+			for _, view := range []struct{ name, hash, ready string }{
+				{"grid", "#/", `document.querySelectorAll("main.grid .tile").length === 3 && document.querySelector(".screen:not(.waiting) canvas")`},
+				{"camera", "#/door", `document.querySelector("main.one .screen:not(.waiting) canvas") && document.querySelectorAll(".uplot").length === 4`},
+			} {
+				p := open(t, b, r.url()+view.hash, size[0], size[1])
+				p.until(view.name, view.ready)
+				p.advances()
+				if w := eval[[]int](p, `[document.documentElement.scrollWidth, document.documentElement.clientWidth]`); w[0] > w[1] {
+					t.Errorf("%s is %d pixels wide in %d", view.name, w[0], w[1])
+				}
+				p.shot(fmt.Sprintf("%s-%dx%d", view.name, size[0], size[1]))
+			}
+		})
+	}
+}
