@@ -5,10 +5,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./framepipe for this machine
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o framepipe ./cmd/framepipe
@@ -25,6 +25,9 @@ check: ## the quick part: gofmt, vet, staticcheck, the repository's own rules
 bench: ## all benchmarks, once, in Go benchmark format
 	go test -run "^$$" -bench . -benchmem ./...
 	go run ./test/bench
+
+bench-links: ## latency and age on bad links, by policy: table and plots in docs/; root, two hours, LINKS=-quick 12 minutes
+	go run ./test/links -out docs/links $(LINKS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz

@@ -74,12 +74,16 @@ func (c *feedConn) write(b []byte) error {
 	return err
 }
 
-// shutdown ends the connection from our side, in order.
+// shutdown ends the connection from our side, in order: the sender gets a moment
+// to answer, since closing with frames unread would reset the connection and
+// could take our goodbye with it.
 func (c *feedConn) shutdown() {
-	if c.v1.Load() {
-		c.sendBye(wire.ReasonDone, "the receiver ended")
+	if !c.v1.Load() {
+		c.Close()
+		return
 	}
-	c.Close()
+	c.sendBye(wire.ReasonDone, "the receiver ended")
+	time.AfterFunc(byeTimeout/2, func() { c.Close() })
 }
 
 func (c *feedConn) sendBye(reason wire.Reason, text string) {
@@ -161,8 +165,11 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 		return err
 	}
 	close(c.welcomed)
-	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format,
-		"size", fmt.Sprintf("%dx%d", text.State.Width, text.State.Height))
+	size := ""
+	if text.State.Width > 0 {
+		size = fmt.Sprintf("%dx%d", text.State.Width, text.State.Height)
+	}
+	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pings(ctx) })
 	defer wg.Wait()
@@ -244,6 +251,12 @@ func (c *feedConn) readLoop() error {
 			continue
 		case wire.TypePong:
 			err = c.pong(m.header)
+		case wire.TypePing: // ours do not ask, others may
+			var p wire.Ping
+			if err = p.Parse(m.header); err == nil {
+				pong := wire.Pong{ID: p.ID, T1: p.T1, T2: int64(c.reader.filled), T3: int64(frame.ReceiverNow())}
+				err = c.send(pong.Append(nil))
+			}
 		case wire.TypeReport:
 			var r wire.Report
 			if err = r.Parse(m.header); err == nil {

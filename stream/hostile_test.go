@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,7 +148,7 @@ func TestLatencyIsTrueUnderAWrongAndDriftingClock(t *testing.T) {
 }
 
 func TestHostilePeersLoseTheirOwnConnectionOnly(t *testing.T) {
-	r := startReceiver(t, ReceiverConfig{Timeout: 500 * time.Millisecond, MaxFrame: 1 << 20})
+	r := startReceiver(t, ReceiverConfig{Timeout: 3 * time.Second, MaxFrame: 1 << 20, MaxCameras: 32})
 	good := newTestSender(t, SenderConfig{Address: r.addr, Name: "good"})
 	runSender(t, good)
 	src := &source{box: good.Mailbox(), data: padded(9000)}
@@ -155,10 +156,15 @@ func TestHostilePeersLoseTheirOwnConnectionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	fine := r.feed("good")
+	var one sync.Mutex // one at a time feeds the good camera
 	hello := func(text string) []byte {
 		h := wire.Hello{Version: 1, Session: 1}
 		return append(append(wire.Preamble[:], h.Append(nil, len(text))...), text...)
 	}
+	t.Run("all", func(t *testing.T) { hostile(t, r, fine, src, &one, hello) })
+}
+
+func hostile(t *testing.T, r *rig, fine *Feed, src *source, one *sync.Mutex, hello func(string) []byte) {
 	for _, tc := range []struct {
 		name string
 		send []byte
@@ -180,6 +186,7 @@ func TestHostilePeersLoseTheirOwnConnectionOnly(t *testing.T) {
 		{"a v0 frame that never ends", wire.AppendV0(nil, 1<<20)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel() // each waits for the receiver's patience to end
 			c, err := net.Dial("tcp", r.addr)
 			if err != nil {
 				t.Fatal(err)
@@ -192,6 +199,8 @@ func TestHostilePeersLoseTheirOwnConnectionOnly(t *testing.T) {
 			if _, err := io.Copy(io.Discard, c); err != nil && !isReset(err) {
 				t.Fatalf("the connection is still open: %v", err)
 			}
+			one.Lock()
+			defer one.Unlock()
 			before := fine.Meter.Ledger().Delivered
 			src.put()
 			eventually(t, "a frame of the good camera", func() bool { return fine.Meter.Ledger().Delivered > before })

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"framepipe/internal/tcpq"
 )
 
 // Policy is what a sender does when frames come faster than the connection
@@ -37,10 +39,6 @@ func (p Policy) Blocks() bool { return p.blocks }
 // NeedsAcks reports whether the policy cannot work on wire v0.
 func (p Policy) NeedsAcks() bool { return p.inFlight > 0 }
 
-// notsentLowat is the smallest amount that costs no throughput on loopback and
-// on emulated links.
-const notsentLowat = 16 << 10
-
 // DefaultPolicy is what `framepipe send` does unless asked otherwise.
 const DefaultPolicy = "gated"
 
@@ -54,21 +52,21 @@ func ParsePolicy(s string) (Policy, error) {
 	case name == "block" && !has:
 		return Policy{name: s, blocks: true}, nil
 	case name == "newest" && !has:
-		return Policy{name: s, lowat: notsentLowat, rescue: true}, nil
+		return Policy{name: s, lowat: tcpq.NotsentLowat, rescue: true}, nil
 	case name == "gated" && !has:
-		return Policy{name: s, lowat: notsentLowat, gated: true, rescue: true}, nil
+		return Policy{name: s, lowat: tcpq.NotsentLowat, gated: true, rescue: true}, nil
 	case name == "ack":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > maxFlight {
 			return Policy{}, fmt.Errorf("policy %q: write ack=N, N frames from 1 to %d that are not acknowledged yet (2 keeps a link busy)", s, maxFlight)
 		}
-		return Policy{name: s, lowat: notsentLowat, inFlight: n, rescue: true}, nil
+		return Policy{name: s, lowat: tcpq.NotsentLowat, inFlight: n, rescue: true}, nil
 	case name == "deadline":
 		d, err := time.ParseDuration(value)
 		if err != nil || d <= 0 {
 			return Policy{}, fmt.Errorf("policy %q: write deadline=D, the age beyond which a frame is not sent, as in deadline=80ms", s)
 		}
-		return Policy{name: s, lowat: notsentLowat, gated: true, deadline: d, rescue: true}, nil
+		return Policy{name: s, lowat: tcpq.NotsentLowat, gated: true, deadline: d, rescue: true}, nil
 	}
 	return Policy{}, fmt.Errorf("unknown policy %q: use %s", s, PolicyUsage)
 }

@@ -76,9 +76,6 @@ func (r *reader) next(n int) ([]byte, error) {
 	return b, err
 }
 
-// buffered is the number of bytes that were read ahead.
-func (r *reader) buffered() int { return r.w - r.r }
-
 // payload reads a frame's n bytes into a pooled buffer. Rest is how many of
 // them came after the read that filled the buffer; the last read sets r.filled.
 func (r *reader) payload(n int) (f *frame.Frame, rest int, err error) {

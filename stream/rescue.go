@@ -5,19 +5,24 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"framepipe/internal/tcpq"
 )
 
 // When a link comes back after an outage, TCP notices late: its retransmission
 // timer has backed off to most of a second. A fresh SYN notices at once. So when
 // nothing was acknowledged for stallAfter while a frame is on the way, new
 // connections are dialled in parallel, one each redialEvery (a lost SYN alone
-// waits a second), and the first that reaches the receiver takes over.
+// waits a second, so each is given up after dialPatience), and the first that
+// reaches the receiver takes over.
 const (
 	stallAfter  = 300 * time.Millisecond
 	stallBlind  = 2 * time.Second // where the kernel does not tell whether bytes move
 	stallLook   = 25 * time.Millisecond
-	redialEvery = 150 * time.Millisecond
+	redialEvery = 50 * time.Millisecond
 	redialMost  = 16 // dials at once
+
+	dialPatience = 700 * time.Millisecond
 )
 
 // watch returns when the connection stalls and another one has taken over, or
@@ -26,7 +31,7 @@ func (s *Sender) watch(ctx context.Context, c *senderConn) *senderConn {
 	if s.cfg.V0 {
 		return nil
 	}
-	look := newProbe(c.Conn)
+	look := tcpq.NewProbe(c.Conn)
 	t := time.NewTicker(stallLook)
 	defer t.Stop()
 	var st stall
@@ -54,14 +59,14 @@ type stall struct {
 	moved time.Time // when acked last changed
 }
 
-func (st *stall) stalled(c *senderConn, look *probe) bool {
+func (st *stall) stalled(c *senderConn, look *tcpq.Probe) bool {
 	now := time.Now()
 	patience := stallBlind
 	if look != nil {
-		if info, err := look.info(); err == nil {
+		if info, err := look.Info(); err == nil {
 			patience = stallAfter
-			if info.acked != st.acked || st.moved.IsZero() {
-				st.acked, st.moved = info.acked, now
+			if info.Acked != st.acked || st.moved.IsZero() {
+				st.acked, st.moved = info.Acked, now
 			}
 		}
 	}
@@ -96,7 +101,9 @@ func (s *Sender) redial(ctx context.Context, revived func() bool) *senderConn {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			nc, err := s.cfg.Dial(ctx, "tcp", s.cfg.Address)
+			c, cancel := context.WithTimeout(ctx, dialPatience)
+			defer cancel()
+			nc, err := s.cfg.Dial(c, "tcp", s.cfg.Address)
 			if err != nil {
 				return
 			}

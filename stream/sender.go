@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/tcpq"
 	"framepipe/wire"
 )
 
@@ -78,8 +79,9 @@ type Sender struct {
 	rescues  atomic.Uint64
 	bytes    atomic.Uint64
 
-	target target
-	retry  time.Duration // first pause before dialling again
+	changed chan struct{} // one token: State is different now
+	target  target
+	retry   time.Duration // first pause before dialling again
 }
 
 // NewSender returns a sender that has not dialled yet.
@@ -93,7 +95,7 @@ func NewSender(cfg SenderConfig) *Sender {
 	if cfg.Policy.name == "" {
 		cfg.Policy = mustPolicy(DefaultPolicy)
 	}
-	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), retry: retryFirst}
+	s := &Sender{cfg: cfg, box: NewMailbox(), ended: make(chan struct{}), changed: make(chan struct{}, 1), retry: retryFirst}
 	s.target.latency = cfg.Target
 	s.policy.Store(&cfg.Policy)
 	s.cong.Store(&cfg.Congestion)
@@ -160,7 +162,7 @@ func (s *Sender) Stats() SenderStats {
 	st := SenderStats{Counts: s.box.Counts(), Received: s.received.Load(), Bytes: s.bytes.Load(),
 		Connects: s.connects.Load(), Rescues: s.rescues.Load(), Rate: s.target.known()}
 	if c := s.conn.Load(); c != nil {
-		st.Connected, st.Gate, st.InFlight = true, int(c.limit.Load()), c.flight.len()
+		st.Connected, st.Gate, st.InFlight = true, c.gate.Limit(), c.flight.len()
 	}
 	return st
 }
@@ -239,7 +241,7 @@ func (s *Sender) dial(ctx context.Context) (*senderConn, error) {
 
 // introduce says hello on a new connection; it closes it if that fails.
 func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error) {
-	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), probe: newProbe(nc), look: newProbe(nc), heard: newProbe(nc)}
+	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc)}
 	if s.cfg.V0 {
 		return c, nil
 	}

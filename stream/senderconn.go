@@ -8,11 +8,11 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/tcpq"
 	"framepipe/wire"
 )
 
@@ -23,11 +23,9 @@ type senderConn struct {
 	reader  *reader // v1 only; owned by hello, then by the reply loop
 	welcome wire.Welcome
 	flight  *flight
-	probe   *probe       // nil where the kernel cannot be asked; owned by the send loop
-	look    *probe       // the same; owned by who asks for the budget
-	heard   *probe       // the same; owned by the reply loop
-	pause   *time.Timer  // owned by the send loop
-	limit   atomic.Int64 // of the gate, in bytes, for people
+	gate    *tcpq.Gate  // nil where the kernel cannot be asked; owned by the send loop
+	look    *tcpq.Probe // the same; owned by who asks for the budget
+	heard   *tcpq.Probe // the same; owned by the reply loop
 
 	mu     sync.Mutex
 	header []byte      // guarded by mu
@@ -80,19 +78,19 @@ func (c *senderConn) pong(p wire.Ping) error {
 // tune applies the policy's and the congestion control's socket options.
 func (s *Sender) tune(c *senderConn) {
 	p := s.Policy()
-	if err := setNotsentLowat(c.Conn, p.lowat); err != nil && p.lowat != 0 {
+	if err := tcpq.SetNotsentLowat(c.Conn, p.lowat); err != nil && p.lowat != 0 {
 		s.cfg.Log.Info("TCP_NOTSENT_LOWAT cannot be set here: the kernel may queue old frames", "cause", err)
 	}
-	if p.gated && c.probe == nil {
+	if p.gated && c.gate == nil {
 		s.cfg.Log.Info("this system does not tell how much is queued: policy "+p.name+" works as newest", "receiver", s.cfg.Address)
 	}
 	asked := *s.cong.Load()
 	if name := s.wantCongestion(); name != "system" {
-		if err := setCongestion(c.Conn, name); err != nil && asked != "" {
-			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", congestion(c.Conn), "cause", err)
+		if err := tcpq.SetCongestion(c.Conn, name); err != nil && asked != "" {
+			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", tcpq.Congestion(c.Conn), "cause", err)
 		}
 	}
-	name := congestion(c.Conn)
+	name := tcpq.Congestion(c.Conn)
 	s.inForce.Store(&name)
 }
 
@@ -237,6 +235,9 @@ func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
 	}
 	c.frames++
 	c.flight.sent(f.Seq, len(f.Data))
+	if c.broken {
+		return net.ErrClosed
+	}
 	err := c.write(c.header, f.Data)
 	c.wrote = time.Now()
 	s.bytes.Add(uint64(len(f.Data)))
@@ -250,11 +251,20 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 	}
 	t := time.NewTicker(reportInterval)
 	defer t.Stop()
+	told := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.changed:
+			s.answer(c, 0, s.cfg.State())
+			continue
 		case <-t.C:
+		}
+		// The gate moves with the link; people are told when it has moved far.
+		if now := c.gate.Limit(); 4*now > 5*told || 5*now < 4*told {
+			told = now
+			s.PushState()
 		}
 		// A frame that is being written now needs no report beside it.
 		if !c.mu.TryLock() {
@@ -300,8 +310,8 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 			s.received.Store(a.Received)
 			size := c.flight.ack(a)
 			if s.target.latency > 0 && c.heard != nil {
-				if info, err := c.heard.info(); err == nil {
-					s.target.acked(a, size, info.retrans)
+				if info, err := c.heard.Info(); err == nil {
+					s.target.acked(a, size, info.Retrans)
 				}
 			}
 		case wire.TypePing:
@@ -337,11 +347,29 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 				return err
 			}
 			s.received.Store(b.Received)
+			c.answerBye(s.box.Counts())
 			return &refusedError{reason: b.Reason, text: printable(text)}
 		}
 		if err := c.reader.skip(m.Payload); err != nil {
 			return err
 		}
+	}
+}
+
+// answerBye says goodbye to a receiver that ended the connection, unless a frame
+// is just being written: then it will see the end of the connection instead.
+func (c *senderConn) answerBye(counts frame.Counts) {
+	if !c.mu.TryLock() {
+		return
+	}
+	defer c.mu.Unlock()
+	if c.broken {
+		return
+	}
+	const text = "goodbye"
+	b := wire.Bye{Reason: wire.ReasonEnd, Counts: counts}
+	if c.write(append(b.Append(nil, len(text)), text...), nil) == nil {
+		c.broken = true // nothing may follow
 	}
 }
 
@@ -374,12 +402,9 @@ func (s *Sender) answer(c *senderConn, id uint32, state wire.StateText) {
 	_ = c.send(append(wire.AppendState(nil, id, len(text)), text...))
 }
 
-// PushState tells the receiver that something changed by itself.
-func (s *Sender) PushState() {
-	if c := s.conn.Load(); c != nil && !s.cfg.V0 {
-		s.answer(c, 0, s.cfg.State())
-	}
-}
+// PushState has the receiver told that something changed by itself. It returns at
+// once: the capture loop calls it, which must not wait for a connection.
+func (s *Sender) PushState() { signal(s.changed) }
 
 // goodbye ends a connection in order and waits a moment for the answer, which
 // tells how many frames arrived.

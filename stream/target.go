@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -17,14 +18,15 @@ import (
 const (
 	// A sample from fewer bytes or a shorter time says little; what arrives at
 	// once is taken for fast.
-	leastRest  = 3000
-	leastTime  = 300 * time.Microsecond
-	fasterBy   = 1.05 // what an arrival at once makes of the estimate
-	rateDown   = 0.5  // weight of a sample below the estimate
-	rateUp     = 0.25 // and above
-	keepRates  = 8    // samples kept for links whose samples scatter
-	scatter    = 3    // largest over smallest of them, above which they do
-	scatterTop = 6    // of keepRates in order, the one that is believed then
+	leastRest = 3000
+	leastTime = 300 * time.Microsecond
+	fasterBy  = 1.05 // what an arrival at once makes of the estimate
+	rateDown  = 0.5  // weight of a sample below the estimate
+	rateUp    = 0.25 // and above
+	warnDown  = 0.7  // weight of an early warning
+	keepRates = 8    // samples kept for links that lose packets
+	upperRate = 6    // of keepRates in order, the one that is believed there
+	lossyFrom = 3    // of the last 16 frames, so many with losses make a link a lossy one
 
 	lossTime  = 150 * time.Millisecond // a sample this slow is believed even when packets were lost meanwhile
 	warnAfter = 10 * time.Millisecond  // beyond the round trip: the oldest frame on the way is late
@@ -45,7 +47,8 @@ type target struct {
 	recent  [keepRates]float64
 	nrecent int
 	level   float64 // guarded by mu; bytes a frame
-	retrans uint32  // guarded by mu; as of the last sample
+	retrans uint32  // guarded by mu; as of the last acknowledgement
+	losses  uint64  // guarded by mu; a bit for each of the last frames, 1 = packets were lost meanwhile
 	every   float64 // guarded by mu; seconds between frames, smoothed
 	last    time.Time
 }
@@ -56,6 +59,10 @@ func (t *target) acked(a wire.Ack, size int, retrans uint32) {
 	defer t.mu.Unlock()
 	lost := retrans != t.retrans
 	t.retrans = retrans
+	t.losses <<= 1
+	if lost {
+		t.losses |= 1
+	}
 	took := time.Duration(a.LastByte - a.FirstByte)
 	if int(a.Rest) < leastRest {
 		if size >= leastRest && t.rate > 0 && !lost {
@@ -72,20 +79,19 @@ func (t *target) acked(a wire.Ack, size int, retrans uint32) {
 	t.believe(r)
 }
 
-// believe moves the estimate towards a sample. Where the samples scatter, as
-// under jitter and bursts, the low ones are the disturbed ones: the link cannot
-// deliver faster than it is, so an upper one of the last few is nearest to it.
+// believe moves the estimate towards a sample. On a link that loses packets in
+// bursts, low samples are the disturbed ones, even those between losses: the
+// link cannot deliver faster than it is, so an upper one of the last few is
+// nearest to it. Where nothing is lost a low sample means what it says.
 func (t *target) believe(r float64) {
 	if t.rate == 0 {
 		t.rate = r
 		return
 	}
-	if t.nrecent >= keepRates {
+	if t.nrecent >= keepRates && t.lossy() {
 		s := t.recent
 		slices.Sort(s[:])
-		if s[keepRates-1] > scatter*s[0] {
-			r = s[scatterTop]
-		}
+		r = s[upperRate]
 	}
 	if r < t.rate {
 		t.rate += rateDown * (r - t.rate)
@@ -113,14 +119,15 @@ func (t *target) budget(c *senderConn) int {
 	}
 	queued, rtt := 0, time.Duration(0)
 	if c.look != nil {
-		if q, err := c.look.queued(); err == nil {
+		if q, err := c.look.Queued(); err == nil {
 			queued = q
 		}
-		if info, err := c.look.info(); err == nil {
-			rtt = time.Duration(info.minRTT) * time.Microsecond
-			t.warn(c, now, queued, rtt, info.retrans)
+		if info, err := c.look.Info(); err == nil {
+			rtt = time.Duration(info.MinRTT) * time.Microsecond
+			t.warn(c, now, queued, rtt, info.Retrans)
 		}
 	}
+	c.gate.Believe(t.rate)
 	if t.rate == 0 || t.every == 0 {
 		return 0
 	}
@@ -136,21 +143,26 @@ func (t *target) budget(c *senderConn) int {
 }
 
 // warn looks at the oldest frame on the way: if it is late, the link is slower
-// than believed, which shows here one frame before its acknowledgement does.
+// than believed, which shows here one frame before its acknowledgement does. The
+// link has been busy with that frame since it set out, so what has arrived of it
+// in the time beyond one round trip is the rate.
 func (t *target) warn(c *senderConn, now time.Time, queued int, rtt time.Duration, retrans uint32) {
 	oldest, _, ok := c.flight.oldest()
 	if !ok || t.rate == 0 {
 		return
 	}
-	age := now.Sub(oldest.at)
-	if age < rtt+warnAfter || retrans != t.retrans && age < lossTime {
+	late := now.Sub(oldest.at) - rtt
+	if late < warnAfter || (retrans != t.retrans || t.lossy()) && late < lossTime {
 		return
 	}
 	arrived := c.flight.bytes() - queued
-	if r := float64(max(arrived, 0)) / age.Seconds(); r < t.rate {
-		t.rate += rateDown * (r - t.rate)
+	if r := float64(max(arrived, 1448)) / late.Seconds(); r < t.rate {
+		t.rate += warnDown * (r - t.rate)
 	}
 }
+
+// lossy reports whether this is a link that loses packets; the caller holds mu.
+func (t *target) lossy() bool { return bits.OnesCount64(t.losses) >= lossyFrom }
 
 // known is the estimated rate in bytes/s, 0 = unknown.
 func (t *target) known() float64 {
@@ -163,5 +175,5 @@ func (t *target) known() float64 {
 func (t *target) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.retrans, t.nrecent = 0, 0
+	t.retrans, t.losses, t.nrecent = 0, 0, 0
 }

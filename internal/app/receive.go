@@ -226,7 +226,12 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			}
 		})
 	}
-	r.wg.Go(func() { every(ctx, 500*time.Millisecond, func() { r.con.setStatus(r.statusLine()) }) })
+	r.wg.Go(func() {
+		every(ctx, 500*time.Millisecond, func() {
+			r.con.setStatus(r.statusLine())
+			r.stopWhenDone()
+		})
+	})
 	err := r.recv.Run(ctx, ln)
 	r.stop()
 	r.wg.Wait()
@@ -328,12 +333,23 @@ func (r *receiving) recorded(rec *measure.Record) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if rec.Number >= r.records {
 		r.done[rec.Camera] = true
 	}
+	r.mu.Unlock()
+	r.stopWhenDone()
+}
+
+// stopWhenDone ends the run when some camera has all its records and no camera
+// that is still connected lacks any.
+func (r *receiving) stopWhenDone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.done) == 0 {
+		return
+	}
 	for _, f := range r.recv.Feeds() {
-		if !r.done[f.Name()] {
+		if !r.done[f.Name()] && f.Status().Connected {
 			return
 		}
 	}

@@ -30,6 +30,7 @@ type Link struct {
 	mu      sync.Mutex // guards stats
 	stats   [2]PathStats
 	running atomic.Bool
+	threads [2]atomic.Int64 // of the pumps, by source side; 0 = not running
 	close   sync.Once
 	closed  error
 }
@@ -45,7 +46,7 @@ func New(c Config) (*Link, error) {
 			return nil, err
 		}
 	}
-	if err := possible(); err != nil {
+	if err := Possible(); err != nil {
 		return nil, fmt.Errorf("link emulation is not possible here: %w", err)
 	}
 	removeLeftovers()
@@ -59,8 +60,8 @@ func New(c Config) (*Link, error) {
 	return l, nil
 }
 
-// possible names what this machine lacks.
-func possible() error {
+// Possible is nil where links can be made; else it names what this machine lacks.
+func Possible() error {
 	if os.Geteuid() != 0 {
 		return errors.New("it needs root (network namespaces)")
 	}
@@ -198,6 +199,27 @@ func (l *Link) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Stats{AB: l.stats[A], BA: l.stats[B], Lateness: time.Duration(l.late.Load())}
+}
+
+// CPU is the processor time that the running emulator's threads have used, the
+// kernel's work on what they deliver included: what a measurement of a process
+// that emulates its own link has to leave out. It fails before Run and after it,
+// and on kernels without CONFIG_SCHED_INFO.
+func (l *Link) CPU() (time.Duration, error) {
+	var sum time.Duration
+	for i := range l.threads {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", l.threads[i].Load()))
+		if err != nil {
+			return 0, fmt.Errorf("netem: processor time: %w", err)
+		}
+		text, _, _ := strings.Cut(string(b), " ")
+		ns, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("netem: processor time: %w", err)
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
 }
 
 // Run carries packets until ctx ends, which is not an error. It may be called

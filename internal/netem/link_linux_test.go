@@ -18,7 +18,7 @@ import (
 // needLink skips where links cannot be made.
 func needLink(t *testing.T) {
 	t.Helper()
-	if err := possible(); err != nil {
+	if err := Possible(); err != nil {
 		t.Skip(err)
 	}
 }
@@ -290,5 +290,27 @@ func TestErrors(t *testing.T) {
 	cancel()
 	if err := l.Run(ctx); err != nil {
 		t.Errorf("Run with an ended context: %v", err)
+	}
+}
+
+func TestCPUIsThatOfTheEmulator(t *testing.T) {
+	var during time.Duration
+	onLink(t, Symmetric(Path{Delay: ms}), func(t *testing.T, l *Link) (err error) {
+		if _, err := transfer(l, 1_000_000); err != nil {
+			return err
+		}
+		during, err = l.CPU()
+		return err
+	})
+	if during <= 0 || during > time.Minute {
+		t.Errorf("carrying 1 MB took %v of processor time", during)
+	}
+	l, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if d, err := l.CPU(); err == nil {
+		t.Errorf("before Run: %v and no error", d)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"time"
 )
 
 // Link cannot be made on this system; New says so.
@@ -15,8 +16,15 @@ type Link struct{ A, B End }
 
 // New fails: network namespaces and TUN devices are Linux's.
 func New(Config) (*Link, error) {
-	return nil, fmt.Errorf("link emulation needs Linux (network namespaces); this is %s", runtime.GOOS)
+	return nil, Possible()
 }
+
+// Possible is nil where links can be made.
+func Possible() error {
+	return fmt.Errorf("link emulation needs Linux (network namespaces); this is %s", runtime.GOOS)
+}
+
+func (*Link) CPU() (time.Duration, error) { panic("netem: no link") }
 
 func (*Link) Run(context.Context) error                                      { panic("netem: no link") }
 func (*Link) Close() error                                                   { panic("netem: no link") }

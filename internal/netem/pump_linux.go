@@ -44,6 +44,8 @@ const (
 func (p *pump) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	raisePriority()
+	p.link.threads[p.from].Store(int64(unix.Gettid()))
+	defer p.link.threads[p.from].Store(0)
 	for ctx.Err() == nil {
 		now := p.now()
 		if err := p.read(now); err != nil {

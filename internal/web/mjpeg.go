@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -45,7 +46,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	rw.WriteString("HTTP/1.1 200 OK\r\n")
 	h.Write(rw)
 	rw.WriteString("\r\n")
-	v := viewer{conn: conn, early: early(r)}
+	v := viewer{conn: conn, pace: newPacer(conn, viewerTimeout), early: early(r)}
 	if err := rw.Flush(); err != nil {
 		conn.Close()
 		return
@@ -70,6 +71,7 @@ func early(r *http.Request) bool {
 // viewer is one multipart stream.
 type viewer struct {
 	conn   net.Conn
+	pace   *pacer
 	early  bool
 	begun  bool // the headers of the next part are out already
 	head   []byte
@@ -84,6 +86,7 @@ type viewer struct {
 func (v *viewer) run(s *Server, f *stream.Feed) {
 	sub := f.Hub.Subscribe()
 	defer sub.Close()
+	watching, left := context.WithCancel(context.Background())
 	gone := make(chan struct{})
 	defer func() {
 		v.conn.Close()
@@ -91,6 +94,7 @@ func (v *viewer) run(s *Server, f *stream.Feed) {
 	}()
 	go func() { // a viewer says nothing; reading finds out when it leaves
 		defer close(gone)
+		defer left()
 		var b [64]byte
 		for {
 			if _, err := v.conn.Read(b[:]); err != nil {
@@ -103,6 +107,9 @@ func (v *viewer) run(s *Server, f *stream.Feed) {
 		case <-gone:
 			return
 		case <-sub.Ready():
+		}
+		if v.pace.wait(watching) != nil {
+			return
 		}
 		fr := sub.TryNext()
 		if fr == nil {

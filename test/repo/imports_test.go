@@ -32,12 +32,13 @@ var allowed = map[string][]string{
 	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
 
 	// The way from one machine to the other.
-	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure"},
+	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/tcpq"},
 
 	// The program.
 	"internal/doctor": {},
 	"internal/netem":  {},
-	"internal/web":    {"frame", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream"},
+	"internal/tcpq":   {},
+	"internal/web":    {"frame", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }

@@ -1,4 +1,4 @@
-package stream
+package tcpq
 
 import (
 	"net"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe asks the kernel about one TCP connection without allocating: it is used
+// Probe asks the kernel about one TCP connection without allocating: it is used
 // up to a thousand times a second. Not for concurrent use.
-type probe struct {
+type Probe struct {
 	rc   syscall.RawConn
 	raw  unix.TCPInfo
 	n    int
@@ -20,8 +20,8 @@ type probe struct {
 	size uint32
 }
 
-// newProbe returns nil where the kernel cannot be asked.
-func newProbe(conn net.Conn) *probe {
+// NewProbe returns nil where the kernel cannot be asked.
+func NewProbe(conn net.Conn) *Probe {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil
@@ -30,7 +30,7 @@ func newProbe(conn net.Conn) *probe {
 	if err != nil {
 		return nil
 	}
-	p := &probe{rc: rc}
+	p := &Probe{rc: rc}
 	p.qf = func(fd uintptr) { p.n, p.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
 	p.inf = func(fd uintptr) {
 		p.size = uint32(unsafe.Sizeof(p.raw))
@@ -41,26 +41,26 @@ func newProbe(conn net.Conn) *probe {
 			p.err = e
 		}
 	}
-	if _, err := p.queued(); err != nil {
+	if _, err := p.Queued(); err != nil {
 		return nil
 	}
 	return p
 }
 
-// queued is how many bytes were written and are not acknowledged by the other
+// Queued is how many bytes were written and are not acknowledged by the other
 // side's kernel (SIOCOUTQ, tcp(7)).
-func (p *probe) queued() (int, error) {
+func (p *Probe) Queued() (int, error) {
 	if err := p.rc.Control(p.qf); err != nil {
 		return 0, err
 	}
 	return p.n, p.err
 }
 
-// info is TCP_INFO; fields that an older kernel does not know are zero.
-func (p *probe) info() (tcpInfo, error) {
+// Info is TCP_INFO; fields that an older kernel does not know are zero.
+func (p *Probe) Info() (Info, error) {
 	p.raw = unix.TCPInfo{}
 	if err := p.rc.Control(p.inf); err != nil {
-		return tcpInfo{}, err
+		return Info{}, err
 	}
-	return tcpInfo{rtt: p.raw.Rtt, minRTT: p.raw.Min_rtt, rate: p.raw.Delivery_rate, acked: p.raw.Bytes_acked, retrans: p.raw.Total_retrans}, p.err
+	return Info{RTT: p.raw.Rtt, MinRTT: p.raw.Min_rtt, Rate: p.raw.Delivery_rate, Acked: p.raw.Bytes_acked, Retrans: p.raw.Total_retrans}, p.err
 }

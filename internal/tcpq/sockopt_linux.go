@@ -1,4 +1,4 @@
-package stream
+package tcpq
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setCongestion asks for a congestion control algorithm by name. EPERM means
+// SetCongestion asks for a congestion control algorithm by name. EPERM means
 // that the kernel has it but keeps it for root (tcp_allowed_congestion_control),
 // ENOENT that it is not loaded.
-func setCongestion(conn net.Conn, name string) error {
+func SetCongestion(conn net.Conn, name string) error {
 	err := control(conn, func(fd int) error {
 		return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 	})
@@ -25,8 +25,8 @@ func setCongestion(conn net.Conn, name string) error {
 	return err
 }
 
-// congestion is the algorithm in force, "" if the kernel does not tell.
-func congestion(conn net.Conn) string {
+// Congestion is the algorithm in force, "" if the kernel does not tell.
+func Congestion(conn net.Conn) string {
 	var name string
 	err := control(conn, func(fd int) (err error) {
 		name, err = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
@@ -38,7 +38,9 @@ func congestion(conn net.Conn) string {
 	return name
 }
 
-func setNotsentLowat(conn net.Conn, n int) error {
+// SetNotsentLowat bounds the bytes that the kernel takes beyond what it has sent
+// (TCP_NOTSENT_LOWAT, tcp(7)); 0 = its default.
+func SetNotsentLowat(conn net.Conn, n int) error {
 	if n == 0 {
 		n = -1 // the system's default: unlimited, unless a sysctl says otherwise
 	}
