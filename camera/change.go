@@ -108,6 +108,7 @@ func (r *Runner) change(ctx context.Context, c *change) error {
 	if r.live(want) {
 		if want.Quality != r.cfg.Capture.Quality {
 			r.stage.SetQuality(want.Quality)
+			r.fresh = true // what State says of the conversion is of the last frame
 			if r.fit != nil {
 				r.fit.top = want.Quality
 			}
