@@ -90,6 +90,7 @@ func (m *Mailbox) Take() *frame.Frame {
 	m.busy = true
 	m.sent++
 	f.Counts = m.counts()
+	signal(m.idle)
 	return f
 }
 
@@ -126,12 +127,13 @@ func (m *Mailbox) Finish() {
 }
 
 // WaitIdle returns when nothing waits and nothing is being sent. While nobody is
-// there to send to, it returns at once, so that a camera runs on; unless patient,
-// which is for sources whose frames do not grow old.
+// there to send to, it returns at once, so that a camera runs on. Patient is for
+// sources whose frames do not grow old: it waits for somebody to send to, but not
+// for a frame that is being sent, beside which the next one can be made ready.
 func (m *Mailbox) WaitIdle(ctx context.Context, patient bool) error {
 	for {
 		m.mu.Lock()
-		ok := !m.online && !patient || m.online && m.next == nil && !m.busy
+		ok := !m.online && !patient || m.online && m.next == nil && (patient || !m.busy)
 		m.mu.Unlock()
 		if ok {
 			return ctx.Err()

@@ -12,7 +12,7 @@ import (
 
 // readerSize holds any header, and a small frame with it; what goes beyond is
 // read straight into the frame's own buffer.
-const readerSize = 16 << 10
+const readerSize = 5 << 10
 
 // firstChunk is how much memory a peer gets on the strength of a length alone.
 // More comes as the bytes do, so that announcing 32 MiB and sending nothing costs
