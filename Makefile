@@ -36,7 +36,7 @@ dist: ## static binaries for all platforms in dist/, with SHA256SUMS
 	go run ./test/dist -version '$(VERSION)' -o dist
 
 test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)
-	go test -tags vmpi -timeout 60m -v ./test/vm
+	go test -count=1 -tags vmpi -timeout 60m -v ./test/vm
 
 clean: ## remove what the other targets made
 	rm -rf framepipe dist build .cache
