@@ -23,6 +23,7 @@ const firstChunk = 1 << 20
 // connection's read loop.
 type reader struct {
 	conn    net.Conn
+	sock    *sockReader
 	buf     []byte
 	r, w    int                // buf[r:w] is unread
 	filled  frame.ReceiverTime // when the last read returned
@@ -33,7 +34,7 @@ type reader struct {
 }
 
 func newReader(conn net.Conn, pool *frame.Pool, timeout time.Duration) *reader {
-	return &reader{conn: conn, buf: make([]byte, readerSize), pool: pool, timeout: timeout}
+	return &reader{conn: conn, sock: newSockReader(conn), buf: make([]byte, readerSize), pool: pool, timeout: timeout}
 }
 
 // arm moves the deadline on after a complete message. Setting one costs more
@@ -56,7 +57,7 @@ func (r *reader) peek(n int) ([]byte, error) {
 		if r.r == r.w {
 			r.r, r.w = 0, 0
 		}
-		k, err := r.conn.Read(r.buf[r.w:])
+		k, err := r.sock.read(r.conn, r.buf[r.w:], nil, n-(r.w-r.r))
 		r.filled = frame.ReceiverNow()
 		r.w += k
 		if err != nil && r.w-r.r < n {
@@ -88,9 +89,17 @@ func (r *reader) payload(n int) (f *frame.Frame, rest int, err error) {
 		if got == len(f.Data) {
 			f = grow(r.pool, f, min(n, 2*len(f.Data)))
 		}
-		k, err := r.conn.Read(f.Data[got:])
+		var after []byte // all of the buffer's bytes are taken: there is room for what follows the frame
+		if len(f.Data) == n {
+			after = r.buf
+		}
+		k, err := r.sock.read(r.conn, f.Data[got:], after, len(f.Data)-got)
 		r.filled = frame.ReceiverNow()
 		got += k
+		if got > n {
+			r.r, r.w = 0, got-n
+			got = n
+		}
 		if err != nil && got < n {
 			f.Release()
 			if err == io.EOF {

@@ -11,6 +11,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -42,6 +43,8 @@ func main() {
 // bench is one run: its working folder, and the program under test.
 type bench struct {
 	dir, exe string
+	py       string // the Python that runs the pair
+	pil      string // its version of PIL; empty = it has none
 }
 
 func run(reps int, long bool) error {
@@ -62,6 +65,8 @@ func run(reps int, long bool) error {
 	}
 	fmt.Printf("goos: %s\ngoarch: %s\ncpu: %s\ngo: %s\nframe-bytes: %d\n", runtime.GOOS, runtime.GOARCH, cpu(), runtime.Version(), size)
 	fmt.Println("Unit frames/s better=higher\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit rss-MB better=lower")
+	b.findPython()
+	fmt.Printf("python-pil: %s\n", cmp.Or(b.pil, "none: only the JPEGs' sizes are looked for"))
 	fps := make(map[string][]float64)
 	for range reps {
 		for _, m := range []struct {
@@ -70,7 +75,8 @@ func run(reps int, long bool) error {
 		}{
 			{"program=framepipe/wire=v1", func() (float64, error) { return b.throughput("v1") }},
 			{"program=framepipe/wire=v0", func() (float64, error) { return b.throughput("v0") }},
-			{"program=python/wire=v0", b.python},
+			{"program=python/wire=v0", func() (float64, error) { return b.python(true) }},
+			{"program=python-reads-only/wire=v0", func() (float64, error) { return b.python(false) }},
 		} {
 			v, err := m.run()
 			if err != nil {
@@ -88,9 +94,9 @@ func run(reps int, long bool) error {
 	if err := b.memory(long); err != nil {
 		return fmt.Errorf("memory: %w", err)
 	}
-	v1, py := median(fps["program=framepipe/wire=v1"]), median(fps["program=python/wire=v0"])
-	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x\n",
-		size, reps, v1, py, v1/py)
+	v1, py, reads := median(fps["program=framepipe/wire=v1"]), median(fps["program=python/wire=v0"]), median(fps["program=python-reads-only/wire=v0"])
+	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x; %.0f by one whose server only reads: %.1f x\n",
+		size, reps, v1, py, v1/py, reads, v1/reads)
 	return nil
 }
 
@@ -192,13 +198,32 @@ func (b *bench) paced() (p50, p99 float64, err error) {
 	return rs[1].Latency.P50, rs[1].Latency.P99, nil
 }
 
+// findPython looks for a Python that has PIL, with which the origin's server opens
+// its pictures; without, the peers look for the pictures' sizes alone.
+func (b *bench) findPython() {
+	b.py = "python3"
+	for _, py := range []string{"python3", "/usr/bin/python3"} {
+		if out, err := exec.Command(py, "-c", "import PIL; print(PIL.__version__)").Output(); err == nil {
+			b.py, b.pil = py, strings.TrimSpace(string(out))
+			return
+		}
+	}
+}
+
 // python is the frame rate of the two scripts that behave as the origin's, opening
-// every JPEG as its server does.
-func (b *bench) python() (float64, error) {
+// every JPEG as its server does, or leaving them alone.
+func (b *bench) python(open bool) (float64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	server := exec.CommandContext(ctx, "python3", "test/peers/v0_server.py", "--address", "127.0.0.1", "--port", "0", "--records", "2", "--record-length", "2",
-		"--summary", filepath.Join(b.dir, "python.txt"))
+	args := []string{"test/peers/v0_server.py", "--address", "127.0.0.1", "--port", "0", "--records", "2", "--record-length", "2",
+		"--summary", filepath.Join(b.dir, "python.txt")}
+	switch {
+	case !open:
+		args = append(args, "--no-open")
+	case b.pil != "":
+		args = append(args, "--pil")
+	}
+	server := exec.CommandContext(ctx, b.py, args...)
 	server.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
 	out, err := server.StdoutPipe()
 	if err != nil {
@@ -212,7 +237,7 @@ func (b *bench) python() (float64, error) {
 		return 0, fmt.Errorf("the Python server said nothing")
 	}
 	_, port, _ := strings.Cut(s.Text(), "127.0.0.1:")
-	client := exec.CommandContext(ctx, "python3", "test/peers/v0_client.py", "--address", "127.0.0.1", "--port", strings.TrimSpace(port), "--warmup", "0", "--quiet",
+	client := exec.CommandContext(ctx, b.py, "test/peers/v0_client.py", "--address", "127.0.0.1", "--port", strings.TrimSpace(port), "--warmup", "0", "--quiet",
 		"-format", "jpeg", "-vidport", "1", "-seq")
 	client.Env = append(os.Environ(), "PICAMERA_PACE=0", "PICAMERA_FRAMES="+filepath.Join(b.dir, "pictures"))
 	if err := client.Start(); err != nil {
