@@ -1,11 +1,13 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -38,6 +40,7 @@ type wsViewer struct {
 	remote  string
 	since   time.Time
 	conn    *websocket.Conn
+	pace    *pacer
 	feed    *stream.Feed
 	all     *looks
 	sub     *stream.Viewer
@@ -92,11 +95,12 @@ func (s *Server) ws(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 		return
 	}
 	defer v.all.leave(v)
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	under := &hijacked{ResponseWriter: w}
+	conn, err := websocket.Accept(under, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}
-	v.conn = conn
+	v.conn, v.pace = conn, newPacer(under.conn, wsSilence)
 	conn.SetReadLimit(wsSize + 1) // one more, so that a message that is too long is told from one that ends there
 	// Reads and writes get no context of their own, which would cost memory each
 	// time; the connection is closed under them instead.
@@ -105,8 +109,12 @@ func (s *Server) ws(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	stop := context.AfterFunc(r.Context(), func() { conn.CloseNow() })
 	defer stop()
 	gone := make(chan error, 1)
-	go func() { gone <- v.read() }()
-	err, read := v.run(s, gone)
+	watching, left := context.WithCancel(r.Context())
+	go func() {
+		defer left()
+		gone <- v.read()
+	}()
+	err, read := v.run(watching, s, gone)
 	if violation, ok := errors.AsType[*violation](err); ok {
 		s.cfg.Log.Warn("viewer sent away", "viewer", v.remote, "cause", violation.Error())
 		conn.Close(websocket.StatusPolicyViolation, violation.Error())
@@ -117,6 +125,19 @@ func (s *Server) ws(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	}
 }
 
+// hijacked remembers the connection that is taken over, which the WebSocket
+// library does not show.
+type hijacked struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, rw, err
+}
+
 // violation is a message that no viewer of ours sends.
 type violation struct{ text string }
 
@@ -125,7 +146,7 @@ func (v *violation) Error() string { return v.text }
 func violated(format string, a ...any) error { return &violation{fmt.Sprintf(format, a...)} }
 
 // run sends until the viewer is gone. Read reports whether its reader has ended.
-func (v *wsViewer) run(s *Server, gone <-chan error) (err error, read bool) {
+func (v *wsViewer) run(watching context.Context, s *Server, gone <-chan error) (err error, read bool) {
 	hello := fmt.Appendf(nil, `{"version":%d,"viewer":%d,"camera":%q}`, wsVersion, v.id, v.feed.Name())
 	if err := v.write(websocket.MessageText, hello); err != nil {
 		return err, false
@@ -146,6 +167,10 @@ func (v *wsViewer) run(s *Server, gone <-chan error) (err error, read bool) {
 				return errors.New("silent"), false
 			}
 		case <-ready:
+			// Behind what the kernel still holds, a ping would wait as long as here.
+			if v.pace.wait(watching) != nil {
+				return <-gone, true
+			}
 			if fr := v.sub.TryNext(); fr != nil {
 				err = v.frame(s, fr)
 			}

@@ -27,7 +27,7 @@ func goals() []goal {
 	block, gated := variants[0], variants[3]
 	target := gated
 	target.target = targetLatency
-	viewer := viewerSpecs(0)[1]
+	viewer, page := viewerSpecs(0)[1], viewerSpecs(0)[3]
 	b, bBlock := at("b", gated, frame230), at("b", block, frame230)
 	a, aBlock := at("a", gated, frame67), at("a", block, frame67)
 	apart, apartBlock := a, aBlock
@@ -45,6 +45,8 @@ func goals() []goal {
 		{f, nil, "agemax-ms", false, 1150, false, "f, 67 kB"},
 		{viewer, nil, "p50-ms", false, 110, false, "HTTP viewer behind tbf, 278 kB"}, {viewer, nil, "p95-ms", false, 140, false, "HTTP viewer behind tbf, 278 kB"},
 		{viewer, nil, "fps", true, 14, false, "HTTP viewer behind tbf, 278 kB"},
+		{page, nil, "p50-ms", false, 110, false, "WebSocket viewer behind tbf, 278 kB"}, {page, nil, "p95-ms", false, 140, false, "WebSocket viewer behind tbf, 278 kB"},
+		{page, nil, "fps", true, 14, false, "WebSocket viewer behind tbf, 278 kB"},
 		{fast, nil, "fps", true, 117, false, "b, 20 kB at 120 fps"}, {fast, nil, "p95-ms", false, 12, false, "b, 20 kB at 120 fps"},
 		{a, &aBlock, "fps", true, 0, true, "a, 67 kB"}, {a, &aBlock, "p50-ms", false, 0, true, "a, 67 kB"},
 		{a, &aBlock, "age99-ms", false, 0, true, "a, 67 kB"}, {apart, &apartBlock, "cpu-us/frame", false, 1.1, false, "a, 67 kB, the sender alone"},

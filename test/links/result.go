@@ -104,7 +104,7 @@ func (r *result) values() []value {
 		add(millis(quantile(a, 0.99)), "age99-ms")
 		add(millis(a[len(a)-1]), "agemax-ms")
 	}
-	if !r.spec.viewer {
+	if r.spec.viewer == "" {
 		add(float64(r.Stats.Rescues), "rescues")
 		add(float64(r.Stats.Counts.LostTotal()), "dropped")
 		add(float64(r.ledger.Lost[frame.LostConnection]), "lost")

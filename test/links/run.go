@@ -36,7 +36,7 @@ func once(ctx context.Context, c spec, seed uint64) (*result, error) {
 	carried := make(chan error, 1)
 	go func() { carried <- link.Run(pumps) }()
 	do := overLink
-	if c.viewer {
+	if c.viewer != "" {
 		do = overHTTP
 	}
 	r, err := do(ctx, c, seed, link)

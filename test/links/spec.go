@@ -88,15 +88,15 @@ type spec struct {
 	variant  variant
 	frame    frameCase
 	duration time.Duration
-	apart    bool // the sender in a process of its own, so that its processor time is known
-	viewer   bool // an HTTP viewer instead of a sender and a receiver
-	tbf      bool // through the kernel's token bucket instead of the emulator
+	apart    bool   // the sender in a process of its own, so that its processor time is known
+	viewer   string // "http" or "websocket": a viewer of the web server instead of a sender and a receiver
+	tbf      bool   // through the kernel's token bucket instead of the emulator
 }
 
 // Name is the benchmark's.
 func (s spec) Name() string {
-	if s.viewer {
-		return fmt.Sprintf("Viewer/link=%s/viewer=http/frame=%s/fps=%g", s.link.name, s.frame.name, s.frame.fps)
+	if s.viewer != "" {
+		return fmt.Sprintf("Viewer/link=%s/viewer=%s/frame=%s/fps=%g", s.link.name, s.viewer, s.frame.name, s.frame.fps)
 	}
 	name := fmt.Sprintf("Link/link=%s/policy=%s/congestion=%s/frame=%s/fps=%g", s.link.name, s.variant.policy, s.variant.congestion, s.frame.name, s.frame.fps)
 	if s.variant.target > 0 {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"framepipe/frame"
 	"framepipe/internal/netem"
 	"framepipe/internal/web"
@@ -27,12 +29,17 @@ func viewerSpecs(duration time.Duration) []spec {
 		link:     linkCase{"viewer", "rate=35mbit,queue=1MB", "35 Mbit/s, queue 1 MB, no delay, between web server and viewer"},
 		frame:    frameCase{name: "278kB", bytes: 278_000, fps: 30},
 		duration: duration,
-		viewer:   true,
+		viewer:   "http",
 	}
 	kernel := emulated
 	kernel.tbf = true
 	kernel.link = linkCase{"tbf", "", "the same by the kernel's token bucket in a router, not emulated"}
-	return []spec{emulated, kernel}
+	all := []spec{emulated, kernel}
+	for _, s := range all[:2] {
+		s.viewer = "websocket"
+		all = append(all, s)
+	}
+	return all
 }
 
 // stampSize is a COM segment (ITU-T T.81, B.2.4.5) that holds a capture stamp and
@@ -84,19 +91,19 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(c.duration + drain))
-	if _, err := io.WriteString(conn, "GET /stream HTTP/1.1\r\nHost: links\r\n\r\n"); err != nil {
-		return nil, err
+	open := openStream
+	if c.viewer == "websocket" {
+		open = openPage
 	}
-	in := bufio.NewReaderSize(conn, 64<<10)
-	if err := skipHeader(in, "HTTP/1.1 200 "); err != nil {
+	next, err := open(ctx, conn, 2*c.frame.bytes)
+	if err != nil {
 		return nil, err
 	}
 	r := &result{spec: c}
 	watched := make(chan error, 1)
 	go func() { // ends when the connection is closed
-		buf := make([]byte, 2*c.frame.bytes)
 		for {
-			f, err := readPart(in, buf)
+			f, err := next()
 			if err != nil {
 				watched <- err
 				return
@@ -131,6 +138,65 @@ func overHTTP(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 		return nil, errors.New("the viewer saw no frame")
 	}
 	return r, nil
+}
+
+// openStream asks for /stream, as an <img> and most programs do. Next returns the
+// next picture, of so many bytes at most.
+func openStream(_ context.Context, conn net.Conn, most int) (next func() (delivered, error), err error) {
+	if _, err := io.WriteString(conn, "GET /stream HTTP/1.1\r\nHost: links\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	in := bufio.NewReaderSize(conn, 64<<10)
+	if err := skipHeader(in, "HTTP/1.1 200 "); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, most)
+	return func() (delivered, error) { return readPart(in, buf) }, nil
+}
+
+// openPage asks for the frames as the page does (docs/page.md), and acknowledges
+// each as if it had been shown at once.
+func openPage(ctx context.Context, conn net.Conn, most int) (next func() (delivered, error), err error) {
+	client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}
+	ws, _, err := websocket.Dial(ctx, "ws://links/cameras/cam/ws", &websocket.DialOptions{HTTPClient: client})
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(int64(most) + 1000)
+	return func() (f delivered, err error) {
+		for {
+			kind, b, err := ws.Read(context.Background())
+			if err != nil {
+				return f, errors.Join(err, net.ErrClosed) // the library does not tell why
+			}
+			now := frame.ReceiverNow()
+			const frameKind, pingKind, ackKind, pongKind = 1, 2, 1, 2
+			if kind != websocket.MessageBinary || len(b) < 24 {
+				continue
+			}
+			answer := make([]byte, 24)
+			answer[0] = b[0]
+			binary.LittleEndian.PutUint64(answer[8:], uint64(now))
+			binary.LittleEndian.PutUint64(answer[16:], uint64(now))
+			copy(answer[4:8], b[4:8])
+			switch b[1] {
+			case pingKind:
+				answer[1] = pongKind
+			case frameKind:
+				answer[1] = ackKind
+			}
+			if err := ws.Write(context.Background(), websocket.MessageBinary, answer); err != nil {
+				return f, errors.Join(err, net.ErrClosed)
+			}
+			if b[1] != frameKind {
+				continue
+			}
+			picture := b[binary.LittleEndian.Uint16(b[2:]):]
+			f.last, f.bytes = time.Duration(now), len(picture)
+			f.captured, f.seq, err = readStamp(picture)
+			return f, err
+		}
+	}, nil
 }
 
 // skipHeader reads lines to an empty one; the first must begin in a certain way.
