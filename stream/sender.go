@@ -42,6 +42,10 @@ type SenderConfig struct {
 	Frames     uint64        // end in order after so many frames; 0 = go on
 	Target     time.Duration // latency that Budget aims at; 0 = none
 
+	// KernelRTO leaves the retransmission timeout's floor to the kernel, for
+	// comparisons.
+	KernelRTO bool
+
 	// State describes the camera as it is now. Required for v1.
 	State func() wire.StateText
 	// Control applies settings and returns what came of them. Nil: refused.

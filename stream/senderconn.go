@@ -84,6 +84,9 @@ func (s *Sender) tune(c *senderConn) {
 	if p.gated && c.gate == nil {
 		s.cfg.Log.Info("this system does not tell how much is queued: policy "+p.name+" works as newest", "receiver", s.cfg.Address)
 	}
+	if !p.blocks && !s.cfg.KernelRTO {
+		_ = tcpq.SetRTOMin(c.Conn, tcpq.RTOMin) // older kernels have no such option; losses cost more time there
+	}
 	asked := *s.cong.Load()
 	if name := s.wantCongestion(); name != "system" {
 		if err := tcpq.SetCongestion(c.Conn, name); err != nil && asked != "" {

@@ -30,6 +30,10 @@ const (
 // loopback and on emulated links.
 const NotsentLowat = 16 << 10
 
+// RTOMin is the floor of the retransmission timeout: well above the jitter of a
+// radio link's round trips, and a fifth to a seventh of the kernel's own 200 ms.
+const RTOMin = 30 * time.Millisecond
+
 // Info is what is of use in TCP_INFO.
 type Info struct {
 	RTT, MinRTT uint32 // us: smoothed, and smallest

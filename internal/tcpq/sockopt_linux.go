@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,14 @@ func SetNotsentLowat(conn net.Conn, n int) error {
 	}
 	return control(conn, func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n)
+	})
+}
+
+// SetRTOMin sets the least time after which the kernel sends again what nobody
+// acknowledged (TCP_RTO_MIN_US, Linux 6.15; elsewhere ENOPROTOOPT).
+func SetRTOMin(conn net.Conn, d time.Duration) error {
+	return control(conn, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_RTO_MIN_US, int(d.Microseconds()))
 	})
 }
 

@@ -44,6 +44,7 @@ func run(ctx context.Context) error {
 	out := flag.String("out", "", "folder for links.txt and plots; the table is written beside it as FOLDER.md")
 	from := flag.String("from", "", "measure nothing: make table and plots from this links.txt")
 	flag.BoolVar(&s.quick, "quick", false, "only the rows that the goals are about, 3 repetitions")
+	flag.BoolVar(&s.rto, "rto", false, "only the rows that compare the floor of the retransmission timeout with the kernel's own")
 	reps := flag.Int("reps", 0, "repetitions; 0 = 6, the fewest that give an interval of 95 %, or 3 with -quick")
 	seed := flag.Uint64("seed", 1, "of the order of runs; run i of a case uses seed i for link and sizes")
 	duration := flag.Duration("duration", 7*time.Second, "of a run, its first second included, which is left out")

@@ -181,6 +181,9 @@ func (c *cell) variant() string {
 	if d := c.part("target"); d != "" {
 		s += "+target=" + d
 	}
+	if c.part("rto") != "" {
+		s += "+rto=" + c.part("rto")
+	}
 	return s
 }
 

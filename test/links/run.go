@@ -74,7 +74,7 @@ func overLink(ctx context.Context, c spec, seed uint64, link *netem.Link) (*resu
 
 	j := job{
 		Address: fmt.Sprintf("%v:%d", link.B.Addr, ln.Addr().(*net.TCPAddr).Port), Policy: c.variant.policy, Congestion: c.variant.congestion,
-		Target: c.variant.target, Bytes: c.frame.bytes, Raw: c.frame.raw, FPS: c.frame.fps, Seed: seed, Duration: c.duration,
+		Target: c.variant.target, KernelRTO: c.variant.kernelRTO, Bytes: c.frame.bytes, Raw: c.frame.raw, FPS: c.frame.fps, Seed: seed, Duration: c.duration,
 	}
 	var o *outcome
 	if c.apart {

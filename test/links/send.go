@@ -28,6 +28,7 @@ type job struct {
 	Raw                bool
 	FPS                float64
 	Seed               uint64
+	KernelRTO          bool
 	Duration           time.Duration
 }
 
@@ -49,7 +50,7 @@ func send(ctx context.Context, j job, dial func(ctx context.Context, network, ad
 	}
 	events := &log{}
 	sender := stream.NewSender(stream.SenderConfig{
-		Address: j.Address, Name: "links", Session: j.Seed + 1, Policy: policy, Congestion: j.Congestion, Target: j.Target, Dial: dial,
+		Address: j.Address, Name: "links", Session: j.Seed + 1, Policy: policy, Congestion: j.Congestion, Target: j.Target, KernelRTO: j.KernelRTO, Dial: dial,
 		State: func() wire.StateText { return wire.StateText{Format: "synthetic", FPS: j.FPS} },
 		Log:   slog.New(slog.NewTextHandler(events, nil)),
 	})

@@ -35,12 +35,16 @@ const recovery = 5 * time.Second
 type variant struct {
 	policy, congestion string
 	target             time.Duration // --target-latency; 0 = none
+	kernelRTO          bool          // the retransmission timeout's floor is the kernel's own
 }
 
 func (v variant) String() string {
 	s := v.policy + "+" + v.congestion
 	if v.target > 0 {
 		s += "+target=" + v.target.String()
+	}
+	if v.kernelRTO {
+		s += "+rto=kernel"
 	}
 	return s
 }
@@ -102,6 +106,9 @@ func (s spec) Name() string {
 	if s.variant.target > 0 {
 		name += "/target=" + s.variant.target.String()
 	}
+	if s.variant.kernelRTO {
+		name += "/rto=kernel"
+	}
 	if s.apart {
 		name += "/sender=apart"
 	}
@@ -119,11 +126,15 @@ func (s spec) config(seed uint64) (netem.Config, error) {
 // selection is which part of the matrix to measure.
 type selection struct {
 	quick                   bool
+	rto                     bool // only: the retransmission timeout's floor against the kernel's own
 	links, policies, frames []string
 }
 
 func (s selection) specs(duration time.Duration) ([]spec, error) {
 	all := matrixSpecs(s.quick, duration)
+	if s.rto {
+		all = rtoSpecs(duration)
+	}
 	var names []string
 	for _, want := range []struct {
 		flag  string
@@ -147,6 +158,24 @@ func (s selection) specs(duration time.Duration) ([]spec, error) {
 		}
 	}
 	return all, nil
+}
+
+// rtoSpecs are the links that lose packets, with the default policy as it is and
+// with the kernel's own floor of the retransmission timeout.
+func rtoSpecs(duration time.Duration) []spec {
+	var all []spec
+	for _, l := range links {
+		if l.name != "c" && l.name != "d" {
+			continue
+		}
+		for _, f := range []frameCase{frame20, frame67} {
+			v := variants[3]
+			all = append(all, spec{link: l, variant: v, frame: f, duration: duration})
+			v.kernelRTO = true
+			all = append(all, spec{link: l, variant: v, frame: f, duration: duration})
+		}
+	}
+	return all
 }
 
 // matrixSpecs is the matrix, or the part of it that the goals are about.
