@@ -14,8 +14,10 @@
 // its end is found by walking segments and never by searching for FF D9.
 //
 // Encoding is our own (baseline, 4:2:0 or grey, typical Huffman tables, quantisation
-// tables as libjpeg scales them); decoding is image/jpeg's. Both are behind
-// interfaces, for faster ones to come.
+// tables as libjpeg scales them). So is decoding (baseline and extended sequential,
+// any sampling, at full size and 1/2, 1/4, 1/8): its inverse DCTs are libjpeg's
+// accurate ones, to the bit. What no camera sends, progressive pictures above all, is
+// left to image/jpeg.
 //
 // # Memory
 //

@@ -9,8 +9,7 @@
 //
 // Do takes over the reference that it is given. It returns the same frame when
 // nothing had to be done, else one of the stage's own pool. Steps in between use
-// buffers that the stage keeps, so that a steady stream allocates only what the
-// JPEG decoder does. A raw frame that comes out always has the smallest stride.
+// buffers that the stage keeps, so that a steady stream allocates nothing. A raw frame that comes out always has the smallest stride.
 package transform
 
 import (
@@ -43,6 +42,7 @@ type Stage struct {
 	dht     atomic.Int64
 	eoi     atomic.Int64
 	trail   atomic.Int64
+	damaged atomic.Int64
 
 	pool    frame.Pool
 	enc     mjpeg.Encoder
@@ -95,7 +95,7 @@ func (s *Stage) Quality() int { return int(s.quality.Load()) }
 
 // Repaired counts what was mended in the camera's JPEGs since the stage was made.
 func (s *Stage) Repaired() mjpeg.Repairs {
-	return mjpeg.Repairs{DHT: int(s.dht.Load()), EOI: int(s.eoi.Load()), Trailing: int(s.trail.Load())}
+	return mjpeg.Repairs{DHT: int(s.dht.Load()), EOI: int(s.eoi.Load()), Trailing: int(s.trail.Load()), Damaged: int(s.damaged.Load())}
 }
 
 // Describe says what was done to the last frame: "pass-through", or the steps.
@@ -106,6 +106,7 @@ type plan struct {
 	from                   frame.FourCC
 	w, h                   int          // of the picture as it came
 	decode                 frame.FourCC // decode the JPEG to this; 0 = no
+	shrink                 int          // at 1/shrink of its size, which is faster than scaling afterwards
 	first                  frame.FourCC // convert to this, because from cannot be scaled or turned; 0 = no
 	scaleW, scaleH         int          // 0 = no
 	orient, final, tighten bool
@@ -141,7 +142,14 @@ func (s *Stage) plan(f frame.FourCC, w, h int) plan {
 		default:
 			have = frame.I420
 		}
-		p.decode = have
+		p.decode, p.shrink = have, 1
+		for s := 2; s <= 8 && p.scaleW != 0; s *= 2 {
+			if sw, sh := mjpeg.Scaled(w, s), mjpeg.Scaled(h, s); sw < tw || sh < th {
+				break
+			} else if p.shrink = s; sw == tw && sh == th {
+				p.scaleW, p.scaleH = 0, 0
+			}
+		}
 	} else if change && c.Format == frame.GREY && have != frame.GREY {
 		p.first, have = frame.GREY, frame.GREY
 	} else if change && (have == frame.YUYV || have == frame.UYVY) ||
@@ -243,7 +251,11 @@ func (s *Stage) describe(p *plan, q int) string {
 	add := func(format string, a ...any) { steps = append(steps, fmt.Sprintf(format, a...)) }
 	c := &s.cfg
 	if p.decode != 0 {
-		add("decode to %s by %s", p.decode.Word(), s.dec.Name())
+		size := ""
+		if p.shrink > 1 {
+			size = fmt.Sprintf("at 1/%d ", p.shrink)
+		}
+		add("decode %sto %s by %s", size, p.decode.Word(), s.dec.Name())
 	}
 	if p.first != 0 {
 		add("%s to %s", p.from.Word(), p.first.Word())
