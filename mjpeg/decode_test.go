@@ -33,16 +33,16 @@ func scene(format frame.FourCC, w, h int) *frame.Frame {
 			for x := range pw {
 				gx, gy := x*unit, y*unit
 				v := 60 + 20*i + (gx*40/max(w, 1)+gy*50/max(h, 1))/(1+i)
-				if (gx/37+gy/29)%3 == 0 {
+				if (gx/37+gy/29)%5 == 0 {
 					v += 70 - 40*i
 				}
 				if (gx-w/3)*(gx-w/3)+(gy-h/2)*(gy-h/2) < w*h/20 {
-					v += 30 + (gx*7^gy*3)&15/(1+i)
+					v += 30 + (gx/3*7^gy/2*3)&15/(1+i)
 				}
-				if gy > h*3/4 {
-					v += (gx * gy / 16) & 31 / (1 + i)
+				if gy > h*7/8 {
+					v += (gx / 2 * gy / 64) & 31 / (1 + i)
 				}
-				p[y*m.Strides[i]+x] = byte(min(max(v+rng.IntN(9)/(1+i)-4, 0), 255))
+				p[y*m.Strides[i]+x] = byte(min(max(v+rng.IntN(4)/(1+i)-2, 0), 255))
 			}
 		}
 	}

@@ -32,3 +32,19 @@ func fullToRGB(d, yy, u, v []byte, m mix) {
 		d = d[3:]
 	}
 }
+
+// SplitChroma fills the chroma planes of dst, I420, from src, NV12 of the same size.
+func SplitChroma(dst, src *Image) {
+	cw := half(src.Width)
+	for y := range half(src.Height) {
+		splitUV(dst.row(1, y, cw), dst.row(2, y, cw), src.row(1, y, 2*cw))
+	}
+}
+
+// Split422 takes one row of YUYV or UYVY (format) apart: len(y) pixels, and half as
+// many of each chroma, rounded up.
+func Split422(y, u, v, src []byte, format frame.FourCC) {
+	uyvy := format == frame.UYVY
+	lumaOfPacked(y, src, uyvy)
+	chromaOfPacked(u, v, src, src, uyvy)
+}
