@@ -2,6 +2,8 @@ package mjpeg
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 
 	"framepipe/frame"
@@ -12,7 +14,8 @@ func BenchmarkEncode(b *testing.B) {
 	run := func(name string, f *frame.Frame, o EncoderOptions) {
 		b.Run(name, func(b *testing.B) {
 			e := newGoEncoderWith(o)
-			buf, err := e.Encode(nil, f, 85)
+			var buf []byte
+			var err error
 			b.SetBytes(int64(pixfmt.Size(frame.I420, f.Width, f.Height, 0)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -65,4 +68,28 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestInstructions does the same work FRAMEPIPE_COUNT times, for counting
+// instructions under an emulator: see docs/performance.md.
+func TestInstructions(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("FRAMEPIPE_COUNT"))
+	if err != nil {
+		return
+	}
+	e, d := newGoEncoder(), newGoDecoder(Limits{})
+	f := scene(frame.I420, 320, 240)
+	jpg, err := e.Encode(nil, f, 85)
+	var buf []byte
+	for range n {
+		switch os.Getenv("FRAMEPIPE_WORK") {
+		case "encode":
+			buf, err = e.Encode(buf, f, 85)
+		case "decode":
+			buf, _, _, err = d.Decode(buf, jpg, frame.RGB24)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

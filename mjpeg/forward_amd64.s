@@ -1,3 +1,5 @@
+//go:build !purego
+
 #include "textflag.h"
 
 // One pass of the scaled DCT (see fdct8) over eight registers, eight columns at once:
