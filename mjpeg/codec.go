@@ -30,13 +30,6 @@ type Decoder interface {
 	Name() string
 }
 
-// NewEncoder returns the best encoder there is.
-func NewEncoder() Encoder { return newGoEncoder() }
-
-// NewDecoder returns the best decoder there is. Pictures beyond the limits are
-// refused by their header, before any memory is taken for them.
-func NewDecoder(l Limits) Decoder { return newGoDecoder(l) }
-
 // ErrLimit says that a picture is larger than what may be decoded.
 var ErrLimit = errors.New("picture exceeds the decoding limits")
 
