@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"framepipe/frame"
 	"framepipe/mjpeg"
@@ -43,6 +44,7 @@ type Stage struct {
 	eoi     atomic.Int64
 	trail   atomic.Int64
 	damaged atomic.Int64
+	cost    atomic.Int64 // ns, smoothed
 
 	pool    frame.Pool
 	enc     mjpeg.Encoder
@@ -99,7 +101,17 @@ func (s *Stage) Repaired() mjpeg.Repairs {
 }
 
 // Describe says what was done to the last frame: "pass-through", or the steps.
-func (s *Stage) Describe() string { return *s.desc.Load() }
+// With steps it tells how long they take for a frame.
+func (s *Stage) Describe() string {
+	text := *s.desc.Load()
+	if c := s.Cost(); c > 0 {
+		text += fmt.Sprintf(" (%.2f ms per frame)", c.Seconds()*1e3)
+	}
+	return text
+}
+
+// Cost is how long the steps take for a frame, of late; 0 if there are none.
+func (s *Stage) Cost() time.Duration { return time.Duration(s.cost.Load()) }
 
 // plan is what one frame needs.
 type plan struct {
@@ -184,6 +196,7 @@ func (s *Stage) Do(f *frame.Frame) (*frame.Frame, error) {
 	}
 	if q := s.Quality(); p != s.last || q != s.lastQ {
 		s.last, s.lastQ = p, q
+		s.cost.Store(0)
 		d := s.describe(&p, q)
 		s.desc.Store(&d)
 	}
@@ -218,12 +231,18 @@ func (s *Stage) Do(f *frame.Frame) (*frame.Frame, error) {
 		f.Data, f.Stride = f.Data[:n], pixfmt.Stride(f.Format, w)
 		return f, nil
 	}
+	began := frame.SenderNow()
 	out, err := s.run(f, &p)
 	if err == nil {
 		data, format, w, h, stride := out.Data, out.Format, out.Width, out.Height, out.Stride
 		out.Meta = f.Meta
 		out.Data, out.Format, out.Width, out.Height, out.Stride = data, format, w, h, stride
 		out.Encoded = frame.SenderNow()
+		took := int64(out.Encoded.Sub(began))
+		if have := s.cost.Load(); have > 0 {
+			took = have + (took-have)/16
+		}
+		s.cost.Store(took)
 	}
 	f.Release()
 	return out, err
