@@ -130,6 +130,49 @@ func TestDecoderAgreesWithImageJPEG(t *testing.T) {
 	}
 }
 
+// The vector kernel gives what the plain one gives, as far as it is asked.
+func compareIDCT(t *testing.T, rng *rand.Rand) {
+	t.Helper()
+	if !haveIDCT {
+		return
+	}
+	var b, c [64]int16
+	left := int(saneSum)
+	for left > 0 && rng.IntN(20) > 0 {
+		i, v := rng.IntN(64), rng.IntN(1+rng.IntN(left+1))
+		if b[i] != 0 {
+			continue
+		}
+		b[i], left = int16(v), left-v
+		if rng.IntN(2) == 0 {
+			b[i] = -b[i]
+		}
+	}
+	c = b
+	const stride = 13
+	want, got := make([]byte, 8*stride), make([]byte, 8*stride)
+	idct8(&b, want, stride)
+	idctFast(&c, &got[0], stride)
+	if !bytes.Equal(got, want) {
+		t.Fatalf("%v: %v, the twin has %v", b, got, want)
+	}
+	if c != ([64]int16{}) {
+		t.Fatal("the block was not cleared")
+	}
+}
+
+func TestIDCTTwins(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 20000 {
+		compareIDCT(t, rng)
+	}
+}
+
+func FuzzIDCTTwins(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { compareIDCT(t, rand.New(rand.NewPCG(seed, 0))) })
+}
+
 // At smaller scales there is no other decoder at hand; the picture must look like
 // the large one scaled down by its area.
 func TestDecodeScaled(t *testing.T) {

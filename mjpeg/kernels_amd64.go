@@ -8,14 +8,19 @@ import (
 
 var useAVX2 = cpu.X86.HasAVX2
 
-const haveIDCT = false
+var haveIDCT = useAVX2
 
 // The vector unit leaves out one of two transpositions.
 var transposed = useAVX2
 
 var kernelName = map[bool]string{true: " (AVX2)", false: ""}[useAVX2]
 
-func idctFast(*[64]int16, *byte, int) {}
+//go:noescape
+func idctAVX2(block *[64]int16, out *byte, stride int)
+
+// idctFast is idct8 for blocks that are sane, and clears the block; it may be called
+// if haveIDCT.
+func idctFast(block *[64]int16, out *byte, stride int) { idctAVX2(block, out, stride) }
 
 //go:noescape
 func forwardAVX2(coef *[64]int16, mask *uint64, src *byte, stride, n int, scale *scaleTable, shuffle *byte)
