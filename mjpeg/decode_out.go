@@ -119,6 +119,11 @@ func (d *goDecoder) inverse(out []byte, stride, last int, sum uint32) {
 		}
 		idct8(b, out, stride)
 	case 2:
+		if sum <= saneSum && haveIDCT {
+			_ = out[3*stride+3]
+			idct4Fast(b, &out[0], stride)
+			return
+		}
 		idct4(b, out, stride)
 	case 4:
 		idct2(b, out, stride)

@@ -156,7 +156,14 @@ func compareIDCT(t *testing.T, rng *rand.Rand) {
 	if !bytes.Equal(got, want) {
 		t.Fatalf("%v: %v, the twin has %v", b, got, want)
 	}
-	if c != ([64]int16{}) {
+	d := b
+	want, got = make([]byte, 8*stride), make([]byte, 8*stride)
+	idct4(&b, want, stride)
+	idct4Fast(&d, &got[0], stride)
+	if !bytes.Equal(got, want) {
+		t.Fatalf("%v at 1/2: %v, the twin has %v", b, got, want)
+	}
+	if c != ([64]int16{}) || d != c {
 		t.Fatal("the block was not cleared")
 	}
 }

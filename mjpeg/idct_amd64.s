@@ -143,6 +143,79 @@ DATA ·columns<>+16(SB)/8, $0x0d0905010c080400
 DATA ·columns<>+24(SB)/8, $0x0f0b07030e0a0602
 GLOBL ·columns<>(SB), RODATA|NOPTR, $32
 
+DATA ·h04<>+0(SB)/4, $0x00004000
+DATA ·h04<>+4(SB)/4, $0x00004000
+DATA ·h04<>+8(SB)/4, $0x00004000
+DATA ·h04<>+12(SB)/4, $0x00004000
+DATA ·h04<>+16(SB)/4, $0x00004000
+DATA ·h04<>+20(SB)/4, $0x00004000
+DATA ·h04<>+24(SB)/4, $0x00004000
+DATA ·h04<>+28(SB)/4, $0x00004000
+GLOBL ·h04<>(SB), RODATA|NOPTR, $32
+DATA ·h26<>+0(SB)/4, $0xe7823b21
+DATA ·h26<>+4(SB)/4, $0xe7823b21
+DATA ·h26<>+8(SB)/4, $0xe7823b21
+DATA ·h26<>+12(SB)/4, $0xe7823b21
+DATA ·h26<>+16(SB)/4, $0xe7823b21
+DATA ·h26<>+20(SB)/4, $0xe7823b21
+DATA ·h26<>+24(SB)/4, $0xe7823b21
+DATA ·h26<>+28(SB)/4, $0xe7823b21
+GLOBL ·h26<>(SB), RODATA|NOPTR, $32
+DATA ·hp0<>+0(SB)/4, $0x2e75f93e
+DATA ·hp0<>+4(SB)/4, $0x2e75f93e
+DATA ·hp0<>+8(SB)/4, $0x2e75f93e
+DATA ·hp0<>+12(SB)/4, $0x2e75f93e
+DATA ·hp0<>+16(SB)/4, $0x2e75f93e
+DATA ·hp0<>+20(SB)/4, $0x2e75f93e
+DATA ·hp0<>+24(SB)/4, $0x2e75f93e
+DATA ·hp0<>+28(SB)/4, $0x2e75f93e
+GLOBL ·hp0<>(SB), RODATA|NOPTR, $32
+DATA ·hq0<>+0(SB)/4, $0x21f9ba79
+DATA ·hq0<>+4(SB)/4, $0x21f9ba79
+DATA ·hq0<>+8(SB)/4, $0x21f9ba79
+DATA ·hq0<>+12(SB)/4, $0x21f9ba79
+DATA ·hq0<>+16(SB)/4, $0x21f9ba79
+DATA ·hq0<>+20(SB)/4, $0x21f9ba79
+DATA ·hq0<>+24(SB)/4, $0x21f9ba79
+DATA ·hq0<>+28(SB)/4, $0x21f9ba79
+GLOBL ·hq0<>(SB), RODATA|NOPTR, $32
+DATA ·hp2<>+0(SB)/4, $0xecc2efb0
+DATA ·hp2<>+4(SB)/4, $0xecc2efb0
+DATA ·hp2<>+8(SB)/4, $0xecc2efb0
+DATA ·hp2<>+12(SB)/4, $0xecc2efb0
+DATA ·hp2<>+16(SB)/4, $0xecc2efb0
+DATA ·hp2<>+20(SB)/4, $0xecc2efb0
+DATA ·hp2<>+24(SB)/4, $0xecc2efb0
+DATA ·hp2<>+28(SB)/4, $0xecc2efb0
+GLOBL ·hp2<>(SB), RODATA|NOPTR, $32
+DATA ·hq2<>+0(SB)/4, $0x52031ccd
+DATA ·hq2<>+4(SB)/4, $0x52031ccd
+DATA ·hq2<>+8(SB)/4, $0x52031ccd
+DATA ·hq2<>+12(SB)/4, $0x52031ccd
+DATA ·hq2<>+16(SB)/4, $0x52031ccd
+DATA ·hq2<>+20(SB)/4, $0x52031ccd
+DATA ·hq2<>+24(SB)/4, $0x52031ccd
+DATA ·hq2<>+28(SB)/4, $0x52031ccd
+GLOBL ·hq2<>(SB), RODATA|NOPTR, $32
+DATA ·roundh1<>+0(SB)/4, $0x00000800
+DATA ·roundh1<>+4(SB)/4, $0x00000800
+DATA ·roundh1<>+8(SB)/4, $0x00000800
+DATA ·roundh1<>+12(SB)/4, $0x00000800
+DATA ·roundh1<>+16(SB)/4, $0x00000800
+DATA ·roundh1<>+20(SB)/4, $0x00000800
+DATA ·roundh1<>+24(SB)/4, $0x00000800
+DATA ·roundh1<>+28(SB)/4, $0x00000800
+GLOBL ·roundh1<>(SB), RODATA|NOPTR, $32
+DATA ·roundh2<>+0(SB)/4, $0x00040000
+DATA ·roundh2<>+4(SB)/4, $0x00040000
+DATA ·roundh2<>+8(SB)/4, $0x00040000
+DATA ·roundh2<>+12(SB)/4, $0x00040000
+DATA ·roundh2<>+16(SB)/4, $0x00040000
+DATA ·roundh2<>+20(SB)/4, $0x00040000
+DATA ·roundh2<>+24(SB)/4, $0x00040000
+DATA ·roundh2<>+28(SB)/4, $0x00040000
+GLOBL ·roundh2<>(SB), RODATA|NOPTR, $32
+
 // One pass of idct8 for eight columns at once, each in a 32-bit lane. The inputs are
 // pairs of 16-bit coefficients: Y0 (0, 4), Y1 (2, 6), Y2 (7, 5), Y3 (3, 1). Its sums
 // are the same as idct8's, multiplied out, modulo 2^32. Outputs are Y0..Y7.
@@ -274,5 +347,80 @@ TEXT ·idctAVX2(SB), NOSPLIT, $0-24
 	VMOVHPS X1, (R10)(R8*1)
 	VMOVQ X2, (R10)(R8*2)
 	VMOVHPS X2, (R10)(R9*1)
+	VZEROUPPER
+	RET
+
+// IDCT4 is the same for idct4: four outputs, Y0..Y3.
+#define IDCT4(ROUND, SHIFT) \
+	VPMADDWD ·h04<>(SB), Y0, Y4; \
+	VPADDD ROUND, Y4, Y4; \
+	VPMADDWD ·h26<>(SB), Y1, Y5; \
+	VPADDD Y5, Y4, Y6; \
+	VPSUBD Y5, Y4, Y7; \
+	VPMADDWD ·hp0<>(SB), Y2, Y8; \
+	VPMADDWD ·hq0<>(SB), Y3, Y9; \
+	VPADDD Y9, Y8, Y8; \
+	VPMADDWD ·hp2<>(SB), Y2, Y9; \
+	VPMADDWD ·hq2<>(SB), Y3, Y10; \
+	VPADDD Y10, Y9, Y9; \
+	VPADDD Y9, Y6, Y0; \
+	VPSUBD Y9, Y6, Y3; \
+	VPADDD Y8, Y7, Y1; \
+	VPSUBD Y8, Y7, Y2; \
+	VPSRAD $SHIFT, Y0, Y0; \
+	VPSRAD $SHIFT, Y1, Y1; \
+	VPSRAD $SHIFT, Y2, Y2; \
+	VPSRAD $SHIFT, Y3, Y3
+
+// func idct4AVX2(block *[64]int16, out *byte, stride int)
+TEXT ·idct4AVX2(SB), NOSPLIT, $0-24
+	MOVQ block+0(FP), SI
+	MOVQ out+8(FP), DI
+	MOVQ stride+16(FP), R8
+	VMOVDQU 0(SI), X8
+	VPUNPCKLWD 64(SI), X8, X0
+	VPUNPCKHWD 64(SI), X8, X9
+	VINSERTI128 $1, X9, Y0, Y0
+	VMOVDQU 32(SI), X8
+	VPUNPCKLWD 96(SI), X8, X1
+	VPUNPCKHWD 96(SI), X8, X9
+	VINSERTI128 $1, X9, Y1, Y1
+	VMOVDQU 112(SI), X8
+	VPUNPCKLWD 80(SI), X8, X2
+	VPUNPCKHWD 80(SI), X8, X9
+	VINSERTI128 $1, X9, Y2, Y2
+	VMOVDQU 48(SI), X8
+	VPUNPCKLWD 16(SI), X8, X3
+	VPUNPCKHWD 16(SI), X8, X9
+	VINSERTI128 $1, X9, Y3, Y3
+	VPXOR Y8, Y8, Y8
+	VMOVDQU Y8, 0(SI)
+	VMOVDQU Y8, 32(SI)
+	VMOVDQU Y8, 64(SI)
+	VMOVDQU Y8, 96(SI)
+	IDCT4(·roundh1<>(SB), 12)
+	VPACKSSDW Y1, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPUNPCKLWD Y2, Y0, Y1
+	VPUNPCKHWD Y2, Y0, Y3
+	VPUNPCKLWD Y3, Y1, Y4
+	VPUNPCKHWD Y3, Y1, Y5
+	VEXTRACTI128 $1, Y4, X6
+	VEXTRACTI128 $1, Y5, X7
+	VPUNPCKLWD X6, X4, X0
+	VPUNPCKLWD X7, X5, X1
+	VPUNPCKHWD X6, X7, X2
+	VPUNPCKHWD X4, X5, X3
+	IDCT4(·roundh2<>(SB), 19)
+	VPACKSSDW X1, X0, X0
+	VPACKSSDW X3, X2, X2
+	VPACKSSWB X2, X0, X0
+	VPSHUFB ·columns<>(SB), X0, X0
+	VPADDB ·bias<>(SB), X0, X0
+	LEAQ (R8)(R8*2), R9
+	VMOVD X0, (DI)
+	VPEXTRD $1, X0, (DI)(R8*1)
+	VPEXTRD $2, X0, (DI)(R8*2)
+	VPEXTRD $3, X0, (DI)(R9*1)
 	VZEROUPPER
 	RET

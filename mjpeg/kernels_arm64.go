@@ -56,4 +56,5 @@ var forwardConsts = func() (c neonConsts) {
 
 const haveIDCT = false
 
-func idctFast(*[64]int16, *byte, int) {}
+func idctFast(*[64]int16, *byte, int)  {}
+func idct4Fast(*[64]int16, *byte, int) {}

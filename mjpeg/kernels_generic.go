@@ -9,7 +9,8 @@ const (
 	kernelName = ""
 )
 
-func idctFast(*[64]int16, *byte, int) {}
+func idctFast(*[64]int16, *byte, int)  {}
+func idct4Fast(*[64]int16, *byte, int) {}
 
 func forward(coef [][64]int16, mask []uint64, src []byte, stride int, scale *scaleTable) {
 	forwardGo(coef, mask, src, stride, scale)
