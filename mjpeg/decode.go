@@ -58,7 +58,12 @@ type component struct {
 
 func newGoDecoder(l Limits) *goDecoder { return &goDecoder{limits: l} }
 
-func (d *goDecoder) Name() string { return "go" }
+func (d *goDecoder) Name() string {
+	if haveIDCT {
+		return "go" + kernelName
+	}
+	return "go"
+}
 
 func (d *goDecoder) Decode(dst, b []byte, format frame.FourCC) ([]byte, int, int, error) {
 	return d.DecodeScaled(dst, b, format, 1)

@@ -157,7 +157,7 @@ func TestChoose(t *testing.T) {
 	was := Chosen()
 	defer func() { chosen.choice = was }()
 	c, err := Choose("go")
-	if err != nil || NewEncoder().Name() != c.Encoder || NewDecoder(Limits{}).Name() != "go" {
+	if err != nil || NewEncoder().Name() != c.Encoder || NewDecoder(Limits{}).Name() != c.Decoder {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if _, err := Choose("mozjpeg"); err == nil || Chosen() != c {
