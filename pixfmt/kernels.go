@@ -74,7 +74,16 @@ func chromaOfRGB(u, v, a, b []byte, k *order) {
 }
 
 func lumaOfPacked(d, s []byte, uyvy bool) {
+	shift := 0
 	if uyvy {
+		shift = 8
+	}
+	n := fastLumaOfPacked(d, s, shift)
+	lumaOfPackedGo(d[n:], s[2*n:], uyvy)
+}
+
+func lumaOfPackedGo(d, s []byte, uyvy bool) {
+	if uyvy && len(s) > 0 {
 		s = s[1:]
 	}
 	for len(d) >= 2 && len(s) >= 3 {
@@ -87,6 +96,15 @@ func lumaOfPacked(d, s []byte, uyvy bool) {
 }
 
 func chromaOfPacked(u, v, a, b []byte, uyvy bool) {
+	shift := 8
+	if uyvy {
+		shift = 0
+	}
+	n := fastChromaOfPacked(u, v, a, b, shift)
+	chromaOfPackedGo(u[n:], v[n:], a[4*n:], b[4*n:], uyvy)
+}
+
+func chromaOfPackedGo(u, v, a, b []byte, uyvy bool) {
 	v = v[:len(u)]
 	i, j := 1, 3
 	if uyvy {
@@ -100,6 +118,11 @@ func chromaOfPacked(u, v, a, b []byte, uyvy bool) {
 }
 
 func splitUV(u, v, s []byte) {
+	n := fastSplitUV(u, v, s)
+	splitUVGo(u[n:], v[n:], s[2*n:])
+}
+
+func splitUVGo(u, v, s []byte) {
 	v = v[:len(u)]
 	for x := 0; x < len(u) && len(s) >= 2; x++ {
 		u[x], v[x] = s[0], s[1]
@@ -134,6 +157,11 @@ func pack(d, yy, u, v []byte, uyvy bool) {
 }
 
 func planarToRGB(d, yy, u, v []byte, m mix) {
+	n := fastPlanarToRGB(d, yy, u, v, m == mixBGR)
+	planarToRGBGo(d[3*n:], yy[n:], u[n/2:], v[n/2:], m)
+}
+
+func planarToRGBGo(d, yy, u, v []byte, m mix) {
 	v = v[:len(u)]
 	for x := 0; x < len(u); x++ {
 		cb, cr := int32(u[x])-128, int32(v[x])-128
@@ -150,7 +178,25 @@ func planarToRGB(d, yy, u, v []byte, m mix) {
 	}
 }
 
+// piece is how many pixels are taken apart before they are converted.
+const piece = 256
+
 func nv12ToRGB(d, yy, uv []byte, m mix) {
+	if fastRGB() {
+		var u, v [piece / 2]byte
+		for len(yy) > 0 {
+			n := min(len(yy), piece)
+			c := half(n)
+			splitUV(u[:c], v[:c], uv[:2*c])
+			planarToRGB(d[:3*n], yy[:n], u[:c], v[:c], m)
+			d, yy, uv = d[3*n:], yy[n:], uv[2*c:]
+		}
+		return
+	}
+	nv12ToRGBGo(d, yy, uv, m)
+}
+
+func nv12ToRGBGo(d, yy, uv []byte, m mix) {
 	for len(uv) >= 2 {
 		cb, cr := int32(uv[0])-128, int32(uv[1])-128
 		uv = uv[2:]
@@ -170,6 +216,23 @@ func nv12ToRGB(d, yy, uv []byte, m mix) {
 // packedToRGB takes YUYV with swap 0 and UYVY with swap 1: that is where in a
 // pair of bytes the luma is.
 func packedToRGB(d, s []byte, w, swap int, m mix) {
+	if fastRGB() {
+		var y [piece]byte
+		var u, v [piece / 2]byte
+		for w > 0 {
+			n := min(w, piece)
+			c := half(n)
+			lumaOfPacked(y[:n], s[:4*c], swap == 1)
+			chromaOfPacked(u[:c], v[:c], s[:4*c], s[:4*c], swap == 1)
+			planarToRGB(d[:3*n], y[:n], u[:c], v[:c], m)
+			d, s, w = d[3*n:], s[4*c:], w-n
+		}
+		return
+	}
+	packedToRGBGo(d, s, w, swap, m)
+}
+
+func packedToRGBGo(d, s []byte, w, swap int, m mix) {
 	l, c := swap&1, 1-swap&1
 	for ; w > 0 && len(s) >= 4; w -= 2 {
 		q := s[:4:4]

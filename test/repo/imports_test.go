@@ -16,10 +16,12 @@ var allowed = map[string][]string{
 	"frame":     {},
 	"wire":      {"frame"},
 	"pixfmt":    {"frame"},
-	"mjpeg":     {"frame", "pixfmt"},
+	"mjpeg":     {"frame", "pixfmt", "mjpeg/internal/*"},
 	"transform": {"frame", "pixfmt", "mjpeg"},
 	"clocksync": {"frame"},
 	"measure":   {"frame", "clocksync"},
+
+	"mjpeg/internal/*": {},
 
 	// Cameras.
 	"v4l2":               {},
