@@ -20,6 +20,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -35,6 +36,11 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
 		&cli.StringFlag{Name: "frame-log", Usage: "write every frame's stamps and delays to `FILE` (CSV)"},
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
+		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
+		&cli.StringFlag{Name: "record-dir", Value: "recordings", Usage: "where the page may record to; \"\" = it may not"},
+		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
+		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
+		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
 		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
@@ -58,7 +64,7 @@ func receiveCommand(e *env) *cli.Command {
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
-	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json")}
+	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -70,6 +76,11 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		return usagef("", "--record-length %v: use 10ms or more", cfg.RecordLength)
 	case cfg.Records < 0:
 		return usagef("", "--records %d: use 0 or more", cfg.Records)
+	case r.every < 0:
+		return usagef("", "--every %v: use 0 or more", r.every)
+	}
+	if err := r.recordings(c); err != nil {
+		return err
 	}
 	local, err := cameraConfig(c)
 	if err != nil {
@@ -98,7 +109,6 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	r.save = c.String("save")
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
@@ -145,7 +155,10 @@ type receiving struct {
 	con  *console
 	log  *slog.Logger
 	json bool
-	save string
+
+	save, record string // as the flags
+	every        time.Duration
+	recorder     record.Manager
 
 	records   int // as --records
 	recv      *stream.Receiver
@@ -153,10 +166,11 @@ type receiving struct {
 	frameLog  *measure.FrameLog
 	logFile   *os.File
 
-	mu   sync.Mutex
-	done map[string]bool // guarded by mu; cameras that have all their records
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	mu         sync.Mutex
+	done       map[string]bool // guarded by mu; cameras that have all their records
+	recordedTo *stream.Feed    // guarded by mu; whose frames go to the file that --record names
+	stop       context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 func (r *receiving) openFiles(c *cli.Command, cfg *stream.ReceiverConfig) error {
@@ -237,6 +251,7 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	r.wg.Wait()
 	closed.end()
 	writer.Wait()
+	err = errors.Join(err, r.endRecordings())
 	r.con.setStatus("")
 	for _, f := range r.recv.Feeds() {
 		r.finalLine(f)
@@ -251,7 +266,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		return listenError(err, "--http", addr)
 	}
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           web.New(web.Config{Cameras: r.recv, Version: Version(), Log: r.log}),
+		Handler:           web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, Version: Version(), Log: r.log}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -304,7 +319,10 @@ func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
 // opened is told each new camera.
 func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.save != "" {
-		r.wg.Go(func() { savePictures(ctx, f, r.save, r.log) })
+		r.wg.Go(func() { savePictures(ctx, f, r.save, r.every, r.log) })
+	}
+	if r.record != "" {
+		r.startRecording(f)
 	}
 }
 

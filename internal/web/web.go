@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -43,10 +44,11 @@ type Cameras interface {
 
 // Config is what a Server needs.
 type Config struct {
-	Cameras Cameras
-	Version string
-	Quality int // JPEG quality for raw streams; 0 = 85
-	Log     *slog.Logger
+	Cameras  Cameras
+	Recorder *record.Manager // nil = nothing is recorded
+	Version  string
+	Quality  int // JPEG quality for raw streams; 0 = 85
+	Log      *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -85,6 +87,10 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /cameras/{name}/history", s.named(s.history))
 	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
 	s.mux.HandleFunc("POST /cameras/{name}/control", s.named(s.control))
+	s.mux.HandleFunc("GET /cameras/{name}/record", s.named(s.recording))
+	s.mux.HandleFunc("POST /cameras/{name}/record", s.named(s.record))
+	s.mux.HandleFunc("GET /recordings", s.recordings)
+	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
 	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
 	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
@@ -232,23 +238,46 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok\n")
 }
 
-// control changes settings of a camera. A page of another origin must not be able
-// to: it cannot send this content type without being asked first, and its Origin
-// is not ours.
-func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+// mayChange answers requests that would change something and may not: a page of
+// another origin must not be able to. It cannot send this content type without being
+// asked first, and its Origin is not ours.
+func mayChange(w http.ResponseWriter, r *http.Request) bool {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		fail(w, http.StatusUnsupportedMediaType, "send settings as JSON, with Content-Type: application/json")
-		return
+		return false
 	}
 	if why := foreign(r); why != "" {
 		fail(w, http.StatusForbidden, "settings can be changed only from this server's own page: "+why)
-		return
+		return false
 	}
-	var set wire.Settings
+	return true
+}
+
+// body reads a request of JSON, and answers one that is none.
+func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&set); err != nil {
+	err := d.Decode(v)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("there is something behind the JSON object")
+		}
+	}
+	if _, big := errors.AsType[*http.MaxBytesError](err); big {
+		fail(w, http.StatusRequestEntityTooLarge, "settings: more than 64 KiB")
+		return false
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, "settings: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// control changes settings of a camera.
+func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	var set wire.Settings
+	if !mayChange(w, r) || !body(w, r, &set) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)
