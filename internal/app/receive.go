@@ -41,6 +41,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
+		&cli.StringFlag{Name: "allow-origin", Usage: "let web pages of `ORIGIN` (https://host, or * for all) read pictures and figures"},
 		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
@@ -64,7 +65,7 @@ func receiveCommand(e *env) *cli.Command {
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
-	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every")}
+	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -156,6 +157,7 @@ type receiving struct {
 	log  *slog.Logger
 	json bool
 
+	allowOrigin  string
 	save, record string // as the flags
 	every        time.Duration
 	recorder     record.Manager
@@ -266,7 +268,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		return listenError(err, "--http", addr)
 	}
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, Version: Version(), Log: r.log}),
+		Handler:           web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log}),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

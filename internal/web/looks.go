@@ -102,6 +102,8 @@ type State struct {
 	Displayed *measure.Displayed `json:"displayed,omitempty"` // by all viewers of the page together; absent when there was none
 	Displays  []ViewerState      `json:"displays"`            // viewers of the page, now
 	Recording *record.Status     `json:"recording,omitempty"` // the newest one; absent when there was none
+	OK        bool               `json:"ok"`                  // true, as ustreamer says it
+	Result    *ustreamer         `json:"result"`              // what ustreamer's clients read
 }
 
 // ViewerState is one viewer of the page. Absent is unknown.
@@ -118,7 +120,8 @@ type ViewerState struct {
 
 func (s *Server) status(f *stream.Feed, only uint64) State {
 	l, now := s.looks(f), frame.ReceiverNow()
-	st := State{Status: f.Status(), Displays: l.states(now, only), Recording: s.cfg.Recorder.Status(f)}
+	st := State{Status: f.Status(), Displays: l.states(now, only), Recording: s.cfg.Recorder.Status(f), OK: true}
+	st.Result = ustreamerState(&st.Status)
 	if d := l.display.State(now); d.Shown+d.Overtaken+d.Failed > 0 {
 		st.Displayed = &d
 	}

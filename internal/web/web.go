@@ -44,11 +44,12 @@ type Cameras interface {
 
 // Config is what a Server needs.
 type Config struct {
-	Cameras  Cameras
-	Recorder *record.Manager // nil = nothing is recorded
-	Version  string
-	Quality  int // JPEG quality for raw streams; 0 = 85
-	Log      *slog.Logger
+	Cameras     Cameras
+	Recorder    *record.Manager // nil = nothing is recorded
+	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
+	Version     string
+	Quality     int // JPEG quality for raw streams; 0 = 85
+	Log         *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -108,6 +109,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Server", "framepipe/"+s.cfg.Version)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if s.allowOrigin(w, r) {
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
 
