@@ -201,9 +201,13 @@ func reply(w http.ResponseWriter, v any) {
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
-	all := []stream.Status{}
+	type entry struct {
+		stream.Status
+		Recording *record.Status `json:"recording,omitempty"`
+	}
+	all := []entry{}
 	for _, f := range s.cfg.Cameras.Feeds() {
-		all = append(all, f.Status())
+		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f)})
 	}
 	reply(w, all)
 }

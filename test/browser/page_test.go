@@ -18,6 +18,7 @@ import (
 	"framepipe/capture"
 	"framepipe/capture/pattern"
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -78,7 +79,8 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
+	recorder := &record.Manager{Dir: t.TempDir()}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Recorder: recorder, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv}
@@ -95,6 +97,9 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 			if err := <-c; err != nil {
 				t.Error(err)
 			}
+		}
+		if err := recorder.StopAll(context.Background()); err != nil {
+			t.Error(err)
 		}
 		recv.Finish()
 	}
@@ -173,6 +178,17 @@ func TestPictureFiguresAndSettings(t *testing.T) {
 	eval[any](p, `(() => { const s = document.querySelector("#set-size"); s.value = "99999x1"; s.dispatchEvent(new Event("change")); })()`)
 	p.until("the refusal", `document.querySelector(".answer.bad")?.textContent.includes("use 1 to")`)
 	p.shot("refused")
+
+	// A recording, by keyboard and by button.
+	p.do("key v", chromedp.KeyEvent("v"))
+	p.until("REC in the picture", `/^REC 00:0/.test(document.querySelector(".hud-rec").textContent)`)
+	p.until("frames recorded", `/Recording for .*: [1-9]\d* frames/.test(document.querySelector("#recording .dim").textContent)`)
+	p.shot("recording")
+	eval[any](p, `document.querySelector("button.record").click()`)
+	p.until("it is a file", `document.querySelector("#recording .files a")?.textContent.startsWith("door-")`)
+	if s := r.state("door").Recording; s == nil || s.Recording || s.Frames == 0 || s.Error != "" {
+		t.Errorf("the recording: %+v", s)
+	}
 
 	// Freeze, turn, help, by keyboard.
 	key := func(k string) { p.do("key "+k, chromedp.KeyEvent(k)) }
