@@ -152,10 +152,11 @@ func admit(token string) func(netip.Addr, *wire.HelloText) error {
 
 // receiving is a receiver with all that it writes to.
 type receiving struct {
-	env  *env
-	con  *console
-	log  *slog.Logger
-	json bool
+	env   *env
+	con   *console
+	log   *slog.Logger
+	json  bool
+	quiet bool // records are not printed
 
 	allowOrigin  string
 	save, record string // as the flags
@@ -164,6 +165,9 @@ type receiving struct {
 
 	records   int // as --records
 	recv      *stream.Receiver
+	web       *web.Server           // nil = none
+	page      string                // its address
+	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
 	logFile   *os.File
@@ -234,6 +238,9 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			return err
 		}
 	}
+	if r.beside != nil {
+		r.wg.Go(func() { r.beside(ctx) })
+	}
 	var localErr error
 	if local.Source != "" {
 		r.wg.Go(func() {
@@ -267,8 +274,9 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if err != nil {
 		return listenError(err, "--http", addr)
 	}
+	r.web = web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log}),
+		Handler:           r.web,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -276,7 +284,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		}
 	})
 	context.AfterFunc(ctx, func() { srv.Close() })
-	r.log.Info("the page is at " + pageAddress(ln.Addr()))
+	r.page = pageAddress(ln.Addr())
+	r.log.Info("the page is at " + r.page)
 	return nil
 }
 
@@ -331,12 +340,14 @@ func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 // recorded writes a closed record everywhere. With --records, the run ends when
 // every camera has them all.
 func (r *receiving) recorded(rec *measure.Record) {
-	if r.json {
+	switch {
+	case r.quiet:
+	case r.json:
 		b, err := json.Marshal(rec)
 		if err == nil {
 			r.con.line(r.env.stdout, string(b))
 		}
-	} else {
+	default:
 		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
 	}
 	if r.summaries != nil {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/glass"
 	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -58,9 +59,10 @@ type Server struct {
 	mux *http.ServeMux
 
 	mu       sync.Mutex
-	encoders map[*stream.Feed]*shared // guarded by mu; of raw feeds that somebody looks at
-	looking  map[*stream.Feed]*looks  // guarded by mu; who looks at what
-	viewerID atomic.Uint64            // of the newest viewer of the page
+	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
+	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
+	viewerID atomic.Uint64                   // of the newest viewer of the page
 }
 
 // New returns a handler for everything that `receive --http` serves.
@@ -69,7 +71,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -90,6 +92,10 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /cameras/{name}/control", s.named(s.control))
 	s.mux.HandleFunc("GET /cameras/{name}/record", s.named(s.recording))
 	s.mux.HandleFunc("POST /cameras/{name}/record", s.named(s.record))
+	s.mux.HandleFunc("GET /glass", s.glassPage)
+	s.mux.HandleFunc("GET /cameras/{name}/glass", s.named(s.glassState))
+	s.mux.HandleFunc("GET /cameras/{name}/glass/picture", s.named(s.glassPicture))
+	s.mux.HandleFunc("GET /cameras/{name}/glass/ws", s.named(s.glassSocket))
 	s.mux.HandleFunc("GET /recordings", s.recordings)
 	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
@@ -115,12 +121,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
+// policy lets our pages load from here only.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 // root is the page, or what mjpg-streamer serves at the same place:
 // /?action=stream, /?action=snapshot, either with _N for the Nth camera from 0.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	action := r.URL.Query().Get("action")
 	if action == "" {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", policy)
 		http.ServeFileFS(w, r, assets, "assets/index.html")
 		return
 	}

@@ -40,7 +40,8 @@ var allowed = map[string][]string{
 	"internal/netem":  {},
 	"internal/tcpq":   {},
 	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
-	"internal/web":    {"frame", "internal/record", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
+	"internal/web":    {"frame", "internal/glass", "internal/record", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }
