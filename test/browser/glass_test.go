@@ -57,8 +57,11 @@ func film(t *testing.T, display string, width, height int, scale string, put fun
 		t.Skip("needs ffmpeg (apt-get install ffmpeg)")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-fflags", "nobuffer", "-f", "x11grab", "-framerate", "29", "-video_size", fmt.Sprintf("%dx%d", width, height), "-draw_mouse", "0", "-i", display,
-		"-fps_mode", "passthrough", "-vf", "scale="+scale, "-c:v", "mjpeg", "-threads", "1", "-q:v", "8", "-flush_packets", "1", "-f", "mjpeg", "-")
+	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error", "-fflags", "nobuffer", "-f", "x11grab", "-framerate", "29", "-video_size", fmt.Sprintf("%dx%d", width, height), "-draw_mouse", "0", "-i", display,
+		"-fps_mode", "passthrough", "-vf", "scale="+scale+",setpts=N", "-c:v", "mjpeg", "-threads", "1", "-q:v", "8", "-flush_packets", "1", "-f", "mjpeg", "-")
+	// setpts: the stamps of two grabs may be equal, which ends ffmpeg.
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +74,9 @@ func film(t *testing.T, display string, width, height int, scale string, put fun
 		cancel()
 		<-done
 		cmd.Wait()
+		if t.Failed() {
+			t.Logf("ffmpeg: %s", &complaints)
+		}
 	})
 	go func() {
 		defer close(done)
@@ -165,29 +171,25 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 		json.NewDecoder(resp.Body).Decode(&s) // before the page came it is none
 		return s
 	}
-	var p *tab
-	measure := func(d int) glass.State {
-		address := url + "glass?camera=d" + strconv.Itoa(d)
-		if p == nil {
-			p = open(t, b, address, width, height)
-		} else {
-			p.do("load", chromedp.Navigate(address))
-		}
-		var s glass.State
-		for end := time.Now().Add(patience); s.Read < 80; time.Sleep(200 * time.Millisecond) {
-			if s = state(d); time.Now().After(end) {
-				p.shot("glass-unread")
-				t.Fatalf("delay %d: %+v", d, s)
-			}
-		}
-		return s
-	}
+	// One page for all: how long a browser takes from painting to the screen may be
+	// another number of refreshes when it is loaded anew.
+	p := open(t, b, url+"glass", width, height)
 	worst := ""
 	for try := range 3 {
+		if try > 0 {
+			p.do("load anew", chromedp.Navigate(url+"glass"))
+			time.Sleep(time.Second)
+		}
 		worst = ""
 		base := 0.0
 		for i, d := range delays {
-			s := measure(d)
+			var s glass.State
+			for end := time.Now().Add(patience); s.Read < 100; time.Sleep(200 * time.Millisecond) {
+				if s = state(d); time.Now().After(end) {
+					p.shot("glass-unread")
+					t.Fatalf("delay %d: %+v", d, s)
+				}
+			}
 			t.Logf("try %d: %3d ms added: p50 %.1f, p90 %.1f, p99 %.1f ± %.1f ms; read %d of %d; refresh %.1f ms; by the stamps %+v; unread %v", try, d, s.P50, s.P90, s.P99, s.Bound, s.Read, s.Frames, s.Refresh, *s.Synced, s.Unread)
 			if i == 0 {
 				base = s.P50

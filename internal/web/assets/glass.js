@@ -12,7 +12,7 @@ const set = (id, text) => {
 const camera = new URLSearchParams(location.search).get("camera") ?? "";
 
 let number = Math.floor(Math.random() * 65536);
-let first = number, shown = [];
+const links = new Map(); // by camera: what it was not told yet, and what came of it
 let cell = 0, left = 0, top_ = 0;
 let lit = -1; // the bits that stand on the canvas
 
@@ -57,9 +57,12 @@ function refresh() {
     fill(column, row + 1, !on);
   }
   lit = bits;
-  if (shown.length === 0) first = number;
-  shown.push(Math.round(performance.now() * 1000) / 1000);
-  if (shown.length > 1500) shown = []; // nobody listens
+  const now = Math.round(performance.now() * 1000) / 1000;
+  for (const link of links.values()) {
+    if (link.shown.length > 1500) link.shown = []; // nobody listens
+    if (link.shown.length === 0) link.first = number;
+    link.shown.push(now);
+  }
   requestAnimationFrame(refresh);
 }
 requestAnimationFrame(refresh);
@@ -75,45 +78,51 @@ function report(s) {
   set("hint", s.now ? `${s.now}: ${s.hint ?? ""}` : s.note ?? "");
 }
 
-async function path() {
-  if (camera) return `cameras/${encodeURIComponent(camera)}`;
-  const all = await (await fetch("cameras", { cache: "no-store" })).json();
-  if (all.length === 0) throw new Error("no camera is connected yet");
-  return `cameras/${encodeURIComponent((all.find((c) => c.connected) ?? all[0]).name)}`;
+// Each camera may see this screen; what is shown is of the one that reads most.
+function best() {
+  let most;
+  for (const link of links.values()) if (link.state && (!most || link.state.read > most.state.read)) most = link;
+  return most;
 }
 
-async function connect() {
-  let p;
-  try {
-    p = await path();
-  } catch (e) {
-    set("detail", `Waiting: ${e.message}.`);
-    setTimeout(connect, 1000);
-    return;
-  }
-  document.getElementById("preview").dataset.src = `${p}/stream?early=1`;
-  const socket = new WebSocket(new URL(`${p}/glass/ws`, location.href.replace(/^http/, "ws")));
+function connect(name) {
+  const path = `cameras/${encodeURIComponent(name)}`;
+  const link = { name, path, first: number, shown: [], state: undefined };
+  links.set(name, link);
+  const socket = new WebSocket(new URL(`${path}/glass/ws`, location.href.replace(/^http/, "ws")));
   socket.onmessage = (e) => {
     const got = performance.now();
     const ask = JSON.parse(e.data);
-    const message = { id: ask.id, got, first, shown, sent: 0 };
-    shown = [];
+    const message = { id: ask.id, got, first: link.first, shown: link.shown, sent: 0 };
+    link.shown = [];
     message.sent = performance.now();
     socket.send(JSON.stringify(message));
-    if (ask.state) report(ask.state);
+    if (!ask.state) return;
+    link.state = ask.state;
+    if (best() === link) report(ask.state);
   };
-  socket.onclose = () => {
-    set("detail", "The receiver is gone. Trying again.");
-    setTimeout(connect, 1000);
-  };
+  socket.onclose = () => links.delete(name);
 }
-connect();
+
+// look keeps a connection for each camera: the one that was asked for, or all.
+async function look() {
+  try {
+    const names = camera ? [camera] : (await (await fetch("cameras", { cache: "no-store" })).json()).map((c) => c.name).slice(0, 16);
+    if (names.length === 0) set("detail", "No camera is connected yet.");
+    for (const name of names) if (!links.has(name)) connect(name);
+  } catch {
+    set("detail", "The receiver is gone. Trying again.");
+  }
+  setTimeout(look, 1000);
+}
+look();
 
 document.getElementById("full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 document.getElementById("aim").addEventListener("click", (e) => {
   const preview = document.getElementById("preview"), on = preview.hidden;
   preview.hidden = !on;
-  if (on) preview.src = preview.dataset.src ?? "";
+  const link = best() ?? [...links.values()][0];
+  if (on && link) preview.src = `${link.path}/stream?early=1`;
   else preview.removeAttribute("src");
   e.currentTarget.setAttribute("aria-pressed", on);
 });
