@@ -58,7 +58,7 @@ func film(t *testing.T, display string, width, height int, scale string, put fun
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error", "-fflags", "nobuffer", "-f", "x11grab", "-framerate", "29", "-video_size", fmt.Sprintf("%dx%d", width, height), "-draw_mouse", "0", "-i", display,
-		"-fps_mode", "passthrough", "-vf", "scale="+scale+",setpts=N/29/TB", "-c:v", "mjpeg", "-threads", "1", "-q:v", "8", "-flush_packets", "1", "-f", "mjpeg", "-")
+		"-fps_mode", "passthrough", "-vf", "scale="+scale+",setpts=(N+0.25)/29/TB", "-c:v", "mjpeg", "-threads", "1", "-q:v", "8", "-flush_packets", "1", "-f", "mjpeg", "-")
 	// setpts: the stamps of two grabs may be equal, which ends ffmpeg.
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
