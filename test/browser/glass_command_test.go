@@ -67,7 +67,7 @@ func TestGlassCommand(t *testing.T) {
 	if m == nil {
 		t.Fatalf("it does not name its page:\n%s", &said)
 	}
-	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
+	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("enable-automation", false), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
 		chromedp.WindowSize(width, height), chromedp.Env("DISPLAY="+display))
 	p := open(t, b, m[1], width, height)
 	p.allowed("WebSocket") // the command ends before the page does

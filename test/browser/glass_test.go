@@ -106,7 +106,7 @@ func film(t *testing.T, display string, width, height int, scale string, put fun
 func TestGlassSeesAddedDelay(t *testing.T) {
 	const width, height = 960, 600
 	display := screen(t, width, height)
-	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
+	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("enable-automation", false), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
 		chromedp.WindowSize(width, height), chromedp.Env("DISPLAY="+display))
 	recv := stream.NewReceiver(stream.ReceiverConfig{})
 	delays := []int{0, 50, 100, 200}
