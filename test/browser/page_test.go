@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"framepipe/camera"
@@ -362,7 +365,7 @@ func TestSizes(t *testing.T) {
 		"door": {Width: 640, Height: 480, FPS: 10, Format: frame.JPEG}, "roof": {Width: 320, Height: 240, FPS: 10, Format: frame.I420}, "tall": {Width: 240, Height: 320, FPS: 10, Format: frame.JPEG},
 	}
 	r := receive(t, "", cams)
-	for _, size := range [][2]int{{360, 640}, {1280, 800}, {3840, 2160}} {
+	for _, size := range [][2]int{{360, 640}, {768, 1024}, {1280, 800}, {1920, 1080}, {3840, 2160}} {
 		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
 			for _, view := range []struct{ name, hash, ready string }{
 				{"grid", "#/", `document.querySelectorAll("main.grid .tile").length === 3 && document.querySelector(".screen:not(.waiting) canvas")`},
@@ -374,8 +377,47 @@ func TestSizes(t *testing.T) {
 				if w := eval[[]int](p, `[document.documentElement.scrollWidth, document.documentElement.clientWidth]`); w[0] > w[1] {
 					t.Errorf("%s is %d pixels wide in %d", view.name, w[0], w[1])
 				}
-				p.shot(fmt.Sprintf("%s-%dx%d", view.name, size[0], size[1]))
+				for _, theme := range []string{"dark", "light"} {
+					p.until(theme, `document.documentElement.dataset.theme === "`+theme+`" || (document.getElementById("theme").click(), false)`)
+					p.until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
+					p.shot(fmt.Sprintf("%s-%s-%dx%d", view.name, theme, size[0], size[1]))
+				}
 			}
 		})
+	}
+}
+
+// A page that is left open: what it holds does not grow. A shortened day: memory
+// after a collection, and the number of nodes, some seconds apart.
+func TestPageHoldsNoMore(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	p := open(t, b, r.url(), 1280, 800)
+	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
+	type held struct{ bytes, nodes float64 }
+	measure := func() held {
+		ctx, cancel := context.WithTimeout(p.ctx, patience)
+		defer cancel()
+		used, err := chromedp.Run(ctx, func(ctx context.Context, _ *chromedp.Target) (runtime.GetHeapUsageResult, error) {
+			if _, err := chromedp.Call(ctx, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
+				return runtime.GetHeapUsageResult{}, err
+			}
+			return chromedp.Call(ctx, runtime.GetHeapUsage, cdp.Empty{})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held{used.UsedSize, eval[float64](p, `document.querySelectorAll("*").length`)}
+	}
+	time.Sleep(5 * time.Second)
+	early := measure()
+	time.Sleep(15 * time.Second)
+	late := measure()
+	t.Logf("after 5 s %.0f kB and %.0f nodes, after 20 s %.0f kB and %.0f nodes", early.bytes/1000, early.nodes, late.bytes/1000, late.nodes)
+	// Ten minutes of charts and a hundred records are kept, so some growth is meant: 30
+	// frames a second that stayed would be 450 pictures and megabytes by now.
+	if late.bytes > early.bytes+1e6 || late.nodes > early.nodes+200 {
+		t.Errorf("it grows: %+v, then %+v", early, late)
 	}
 }
