@@ -126,7 +126,7 @@ func (r *rig) record(opt Options) *Recording {
 }
 
 // played reads a recording back with our own player.
-func played(t *testing.T, path string) (data [][]byte, at []time.Duration) {
+func played(t *testing.T, path string) (data [][]byte) {
 	t.Helper()
 	cam, err := replay.Open(t.Context(), "replay:"+path+"?rate=1000x", capture.Config{Mode: capture.Continuous})
 	if err != nil {
@@ -136,7 +136,7 @@ func played(t *testing.T, path string) (data [][]byte, at []time.Duration) {
 	for {
 		f, err := cam.Next(t.Context())
 		if err == io.EOF {
-			return data, at
+			return data
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -197,7 +197,7 @@ func TestTimesAreExact(t *testing.T) {
 	if info, err := os.Stat(st.File); err != nil || info.Size() < st.Bytes {
 		t.Errorf("file of %v bytes, said %d", info.Size(), st.Bytes)
 	}
-	data, _ := played(t, st.File)
+	data := played(t, st.File)
 	if len(data) != len(want) {
 		t.Fatalf("%d frames played, want %d", len(data), len(want))
 	}
@@ -253,7 +253,7 @@ func TestCutAnywhere(t *testing.T) {
 		if complete == 0 {
 			continue
 		}
-		data, _ := played(t, path)
+		data := played(t, path)
 		if len(data) < complete {
 			t.Fatalf("cut at %d of %d, %d of %d complete frames are there", cut, len(whole), len(data), complete)
 		}
@@ -275,7 +275,7 @@ func TestNewFiles(t *testing.T) {
 	frames := 0
 	files, _ := filepath.Glob(filepath.Join(dir, "*.mkv"))
 	for _, f := range files {
-		data, _ := played(t, f)
+		data := played(t, f)
 		frames += len(data)
 		if info, _ := os.Stat(f); info.Size() > 7*int64(headLen+footLen+len(r.jpegs[0]))+20_000 {
 			t.Errorf("%s has %d bytes", f, info.Size())
@@ -373,7 +373,7 @@ func TestSlowDisk(t *testing.T) {
 	if err != nil || st.Lost.Slow == 0 || st.Frames+st.Lost.Slow+st.Lost.Busy != n {
 		t.Fatalf("%+v, %v", st, err)
 	}
-	if data, _ := played(t, st.File); uint64(len(data)) != st.Frames {
+	if data := played(t, st.File); uint64(len(data)) != st.Frames {
 		t.Errorf("%d frames in the file, want %d", len(data), st.Frames)
 	}
 }
