@@ -14,6 +14,7 @@ import (
 
 	"framepipe/clocksync"
 	"framepipe/frame"
+	"framepipe/internal/secure"
 	"framepipe/mjpeg"
 	"framepipe/wire"
 )
@@ -29,13 +30,15 @@ const (
 
 // feedConn is one connection at the receiver.
 type feedConn struct {
-	net.Conn
-	cfg    *ReceiverConfig
-	log    *slog.Logger
-	reader *reader
-	pool   frame.Pool
-	feed   *Feed
-	clock  *clocksync.Estimator
+	net.Conn          // set anew by the TLS handshake, before v1 is
+	raw      net.Conn // the socket
+	cfg      *ReceiverConfig
+	log      *slog.Logger
+	reader   *reader
+	pool     frame.Pool
+	feed     *Feed
+	clock    *clocksync.Estimator
+	answer   string // our proof that we know the token; "" = none was asked for
 
 	welcomed chan struct{} // closed when the handshake is over
 	done     chan struct{} // closed when the connection's goroutine ends
@@ -79,7 +82,7 @@ func (c *feedConn) write(b []byte) error {
 // could take our goodbye with it.
 func (c *feedConn) shutdown() {
 	if !c.v1.Load() {
-		c.Close()
+		c.raw.Close()
 		return
 	}
 	c.sendBye(wire.ReasonDone, "the receiver ended")
@@ -143,10 +146,16 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	}
 	c.v1.Store(true)
 	if r.cfg.Admit != nil {
-		if err := r.cfg.Admit(addr, &text); err != nil {
-			c.sendBye(wire.ReasonRefused, err.Error())
+		p := Peer{Addr: addr, Hello: &text, TLS: tlsState(c.Conn)}
+		if err := r.cfg.Admit(&p); err != nil {
+			reason := wire.ReasonRefused
+			if _, later := errors.AsType[*secure.ErrLater](err); later {
+				reason = wire.ReasonBusy
+			}
+			c.sendBye(reason, err.Error())
 			return err
 		}
+		c.answer = p.Answer
 	}
 	f, err := r.attach(c, text.Name, hello.Session, &hello.Counts)
 	if err != nil {
@@ -208,7 +217,11 @@ func (c *feedConn) welcome(f *Feed, session uint64, software string) error {
 	w := wire.Welcome{Version: wire.Version, MaxFrame: uint32(c.cfg.MaxFrame), Session: session, LastSeq: f.lastSeq, Received: f.received}
 	f.mu.Unlock()
 	c.received.Store(w.Received)
-	text := mustJSON(wire.WelcomeText{Name: f.name, Software: software})
+	t := wire.WelcomeText{Name: f.name, Software: software}
+	if c.answer != "" {
+		t.Auth = &wire.Auth{Proof: c.answer}
+	}
+	text := mustJSON(t)
 	return c.send(append(w.Append(nil, len(text)), text...))
 }
 

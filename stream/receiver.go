@@ -3,6 +3,7 @@ package stream
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,11 @@ type ReceiverConfig struct {
 	MaxCameras int           // known at once, connected or not
 	Timeout    time.Duration // a peer must complete a message so often
 
-	// Admit refuses a peer by returning an error for it. Hello is nil for v0.
-	Admit func(remote netip.Addr, hello *wire.HelloText) error
+	// TLS, if set, is what every peer must speak; v0 and connections in the clear
+	// are refused then.
+	TLS *tls.Config
+	// Admit refuses a peer by returning an error for it.
+	Admit func(*Peer) error
 
 	// Raw tells what raw v0 frames are, which say nothing about themselves.
 	Raw RawFormat
@@ -244,7 +248,7 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer r.leave(addr)
-	c := &feedConn{Conn: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
+	c := &feedConn{Conn: conn, raw: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
 	defer c.stopLateAck()
 	c.reader = newReader(conn, &c.pool, r.cfg.Timeout)
@@ -288,7 +292,7 @@ func (r *Receiver) leave(addr netip.Addr) {
 	r.nconns--
 }
 
-// serve tells v1 from v0 by the first four bytes.
+// serve tells v1, v0 and TLS by the first four bytes.
 func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) error {
 	if err := c.reader.arm(); err != nil {
 		return err
@@ -296,6 +300,15 @@ func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) erro
 	b, err := c.reader.peek(wire.V0HeaderSize)
 	if err != nil {
 		return fmt.Errorf("before its first message: %w", err)
+	}
+	if r.cfg.TLS != nil {
+		if !isTLS(b) {
+			return r.refuseClear(c, [4]byte(b) == wire.Preamble)
+		}
+		if err := r.secureConn(ctx, c); err != nil {
+			return err
+		}
+		return r.serveV1(ctx, c, addr)
 	}
 	if [4]byte(b) == wire.Preamble {
 		return r.serveV1(ctx, c, addr)

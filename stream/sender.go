@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,13 +31,14 @@ const (
 
 // SenderConfig is what a Sender needs. Address is required.
 type SenderConfig struct {
-	Address    string // host:port of the receiver
-	Name       string // the camera's name
-	Software   string // program and version
-	Host       string // this machine's name
-	Session    uint64 // random, not 0, for the life of this process
-	Token      string // secret for receivers that ask for one; "" = none
-	V0         bool   // speak the origin's format
+	Address    string      // host:port of the receiver
+	Name       string      // the camera's name
+	Software   string      // program and version
+	Host       string      // this machine's name
+	Session    uint64      // random, not 0, for the life of this process
+	TLS        *tls.Config // nil = in the clear
+	Token      string      // of which both sides prove that they know it, over TLS; "" = none
+	V0         bool        // speak the origin's format
 	Policy     Policy
 	Congestion string        // name of an algorithm, or system; "" = bbr where it is allowed, unless the policy is block
 	Retry      time.Duration // give up after so long without a connection; 0 = never
@@ -245,6 +248,11 @@ func (s *Sender) dial(ctx context.Context) (*senderConn, error) {
 
 // introduce says hello on a new connection; it closes it if that fails.
 func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error) {
+	nc, err := s.secured(ctx, nc)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
 	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc)}
 	if s.cfg.V0 {
 		return c, nil
@@ -272,9 +280,9 @@ func (s *Sender) hello(ctx context.Context, c *senderConn) error {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Now()) })
 	defer stop()
 	c.SetDeadline(time.Now().Add(helloTimeout))
-	var auth *wire.Auth
-	if s.cfg.Token != "" {
-		auth = &wire.Auth{Token: s.cfg.Token}
+	auth, err := s.auth(c.Conn)
+	if err != nil {
+		return err
 	}
 	text := mustJSON(wire.HelloText{Auth: auth, Name: s.cfg.Name, Software: s.cfg.Software, Host: s.cfg.Host, State: s.cfg.State(), Accepts: s.accepts()})
 	h := wire.Hello{Version: wire.Version, Session: s.cfg.Session, Now: frame.SenderNow(), Counts: s.box.Counts()}
@@ -313,6 +321,13 @@ func (s *Sender) hello(ctx context.Context, c *senderConn) error {
 			}
 		case wire.TypeWelcome:
 			if err := c.welcome.Parse(m.header); err != nil {
+				return err
+			}
+			var text wire.WelcomeText
+			if err := json.Unmarshal(payload, &text); err != nil {
+				return fmt.Errorf("WELCOME is not valid JSON: %w", err)
+			}
+			if err := s.checkAnswer(c.Conn, &text); err != nil {
 				return err
 			}
 			s.received.Store(c.welcome.Received)

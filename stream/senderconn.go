@@ -137,7 +137,7 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, er
 			return
 		}
 		cancel(errStalled)
-		if tc, ok := c.Conn.(*net.TCPConn); ok {
+		if tc, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
 			tc.SetLinger(0) // what it still holds is old
 		}
 		c.Close() // also ends a write that blocks
@@ -432,7 +432,7 @@ func (s *Sender) goodbye(c *senderConn, hungUpOn <-chan struct{}) {
 	if err != nil {
 		return
 	}
-	if tc, ok := c.Conn.(*net.TCPConn); ok {
+	if tc, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		tc.CloseWrite() // what is still queued is delivered before the end
 	}
 	c.SetReadDeadline(time.Now().Add(byeTimeout))

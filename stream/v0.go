@@ -29,7 +29,7 @@ func (r RawFormat) size() (w, h int) {
 // zero.
 func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 	if r.cfg.Admit != nil {
-		if err := r.cfg.Admit(addr, nil); err != nil {
+		if err := r.cfg.Admit(&Peer{Addr: addr}); err != nil {
 			return err
 		}
 	}

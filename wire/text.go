@@ -12,16 +12,19 @@ type HelloText struct {
 	Accepts  []string  `json:"accepts"` // the keys of Settings that this sender can change while it runs
 }
 
-// Auth is how a sender proves that it may send. Without TLS a receiver that
-// demands a token refuses it.
+// Auth is how the two sides prove that they know a token, over TLS only: by a MAC
+// that holds for this connection alone, or, from a sender that has checked the
+// receiver's certificate and cannot make one, by the token.
 type Auth struct {
-	Token string `json:"token"`
+	Token string `json:"token,omitempty"`
+	Proof string `json:"proof,omitempty"`
 }
 
 // WelcomeText is the payload of a welcome.
 type WelcomeText struct {
 	Name     string `json:"name"` // the name under which the receiver shows this camera
 	Software string `json:"software"`
+	Auth     *Auth  `json:"auth,omitempty"` // the receiver's proof, where the sender gave one
 }
 
 // Settings is what a receiver may ask a sender to change. Keys that are absent

@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 //
 //	exits N command…   run it and hold its exit status against N
 //	dial               wait until somebody listens on $ADDR
+//	connectline A B    write the connect string of receive's output A to file B
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -38,7 +39,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "dial": dial,
+			"exits": exits, "dial": dial, "connectline": connectLine,
 		},
 	})
 }
@@ -74,4 +75,13 @@ func dial(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s", fmt.Sprintf("nobody listens on %s", addr))
+}
+
+func connectLine(ts *testscript.TestScript, neg bool, args []string) {
+	_, line, ok := strings.Cut(ts.ReadFile(args[0]), "framepipe send ")
+	if neg || !ok {
+		ts.Fatalf("no connect string in %s", args[0])
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(line), 0o600))
 }

@@ -28,9 +28,9 @@ func glassCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "readings", Value: 300, Usage: "end after so many frames that could be read"},
 		&cli.DurationFlag{Name: "for", Value: 2 * time.Minute, Usage: "end after so long"},
 		&cli.StringFlag{Name: "picture", Value: "glass.png", Usage: "write what the camera saw, with what was read in it, to `FILE`; \"\" = do not"},
-		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
 		&cli.BoolFlag{Name: "json", Usage: "write the result as JSON to standard output"},
 	)
+	flags = append(flags, secureFlags()...)
 	return &cli.Command{
 		Name: "glass", Usage: "true glass-to-glass latency: film the screen that shows the time",
 		Description: "A page shows a code that changes with every refresh of the screen. A camera that films it\n" +
@@ -62,10 +62,14 @@ func runGlass(ctx context.Context, e *env, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if r.guard, err = newGuard(c); err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", c.String("listen"))
 	if err != nil {
 		return listenError(err, "--listen", c.String("listen"))
 	}
+	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
 	ctx, cancel := context.WithTimeout(ctx, c.Duration("for"))
 	defer cancel()
@@ -89,7 +93,7 @@ func runGlass(ctx context.Context, e *env, c *cli.Command) error {
 			}
 		})
 	}
-	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), Admit: admit(c.String("token")), Log: r.log}
+	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), Admit: r.guard.admit, TLS: r.guard.tls, Log: r.log}
 	if err := r.run(ctx, cfg, ln, c.String("http"), local); err != nil {
 		return err
 	}

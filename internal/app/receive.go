@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,13 +41,13 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
 		&cli.StringFlag{Name: "allow-origin", Usage: "let web pages of `ORIGIN` (https://host, or * for all) read pictures and figures"},
-		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
+	flags = append(flags, secureFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -91,8 +90,10 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	if c.IsSet("format") {
 		cfg.Raw.Format = local.Capture.Format
 	}
-	token := c.String("token")
-	cfg.Admit = admit(token)
+	if r.guard, err = newGuard(c); err != nil {
+		return err
+	}
+	cfg.Admit, cfg.TLS = r.guard.admit, r.guard.tls
 	if err := r.openFiles(c, &cfg); err != nil {
 		return err
 	}
@@ -101,9 +102,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	if err != nil {
 		return listenError(err, "--listen", c.String("listen"))
 	}
-	if token == "" {
-		r.log.Info("cameras are accepted from local and private addresses only; with --token, from everywhere")
-	}
+	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
 	if d := c.Duration("for"); d > 0 {
 		var cancel context.CancelFunc
@@ -128,33 +127,12 @@ func listenError(err error, flag, addr string) error {
 	return &hinted{fmt.Errorf("cannot listen on %s: %w", addr, err), hint}
 }
 
-// admit says who may send. Without a token, only addresses that cannot be
-// reached from the internet.
-func admit(token string) func(netip.Addr, *wire.HelloText) error {
-	return func(a netip.Addr, hello *wire.HelloText) error {
-		if token == "" {
-			if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
-				return nil
-			}
-			return fmt.Errorf("%v is not a local or private address: start the receiver with --token to accept it", a)
-		}
-		switch {
-		case hello == nil:
-			return errors.New("v0 cannot carry the token that this receiver asks for")
-		case hello.Auth == nil:
-			return errors.New("this receiver asks for a token: use --token")
-		case subtle.ConstantTimeCompare([]byte(hello.Auth.Token), []byte(token)) != 1:
-			return errors.New("wrong token")
-		}
-		return nil
-	}
-}
-
 // receiving is a receiver with all that it writes to.
 type receiving struct {
 	env   *env
 	con   *console
 	log   *slog.Logger
+	guard *guard // nil = HTTP asks for nothing
 	json  bool
 	quiet bool // records are not printed
 

@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/secure"
 	"framepipe/stream"
 	"framepipe/wire"
 )
@@ -34,7 +35,11 @@ func sendCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "congestion", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses", DefaultText: "bbr where allowed; system with --policy block"},
 		&cli.DurationFlag{Name: "target-latency", Usage: "make frames smaller when the link would hold them up longer, as in 80ms: quality, then size, then rate; 0 = off"},
 		&cli.StringFlag{Name: "name", Usage: "the camera's name at the receiver", DefaultText: "this machine's name"},
-		&cli.StringFlag{Name: "token", Usage: "secret that the receiver asks for"},
+		&cli.StringFlag{Name: "token", Usage: "secret that the receiver asks for; never sent, but proved over TLS"},
+		&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE`"},
+		&cli.StringFlag{Name: "tls-ca", Usage: "trust receivers whose certificate one in `FILE` vouches for"},
+		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` of our own certificate (PEM), for receivers with --tls-client-ca"},
+		&cli.StringFlag{Name: "tls-key", Usage: "`FILE` of its key (PEM)"},
 		&cli.DurationFlag{Name: "connect-retry", Usage: "give up after so long without a connection; 0 = never"},
 		&cli.IntFlag{Name: "frames", Usage: "end after so many frames; 0 = go on"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
@@ -42,7 +47,7 @@ func sendCommand(e *env) *cli.Command {
 	)
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
-		Description: "ADDRESS is the receiver's host, or host:port (port 1308 unless given).\nWithout one, frames go to 192.168.0.N of -ip N, else to 192.168.0.108.",
+		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to 192.168.0.108.",
 		Flags:       withEnv("send", flags),
 		Action:      func(ctx context.Context, c *cli.Command) error { return send(ctx, e, c) },
 	}
@@ -53,7 +58,9 @@ func address(c *cli.Command) (addr, how string, err error) {
 	if c.Args().Len() > 1 {
 		return "", "", usagef("", "more than one address: %s", strings.Join(c.Args().Slice(), " "))
 	}
-	if a := c.Args().First(); a != "" {
+	if a := c.Args().First(); secure.IsConnect(a) || strings.HasPrefix(a, "@") {
+		return "", "", nil // connection reads it
+	} else if a != "" {
 		host, port, err := net.SplitHostPort(a)
 		if err != nil {
 			host, port = strings.Trim(a, "[]"), strconv.Itoa(wire.DefaultPort)
@@ -83,7 +90,7 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	sc := stream.SenderConfig{Address: addr, Software: "framepipe " + Version(), Session: newSession(), Token: c.String("token"),
+	sc := stream.SenderConfig{Address: addr, Software: "framepipe " + Version(), Session: newSession(),
 		Congestion: c.String("congestion"), Retry: c.Duration("connect-retry"), Frames: uint64(max(0, c.Int("frames")))}
 	switch w := c.String("wire"); w {
 	case "v1", "1":
@@ -91,6 +98,9 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 		sc.V0 = true
 	default:
 		return usagef("", "--wire %q: use v1 or v0", w)
+	}
+	if err := connection(c, &sc); err != nil {
+		return err
 	}
 	if sc.Policy, err = stream.ParsePolicy(c.String("policy")); err != nil {
 		return &usageError{err: err}

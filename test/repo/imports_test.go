@@ -35,15 +35,16 @@ var allowed = map[string][]string{
 	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
 
 	// The way from one machine to the other.
-	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/tcpq"},
+	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq"},
 
 	// The program.
 	"internal/doctor": {},
 	"internal/netem":  {},
+	"internal/secure": {},
 	"internal/tcpq":   {},
 	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
-	"internal/web":    {"frame", "internal/glass", "internal/record", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/web":    {"frame", "internal/glass", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }
