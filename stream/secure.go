@@ -68,38 +68,12 @@ func tlsState(c net.Conn) *tls.ConnectionState {
 	return nil
 }
 
-// begunConn gives back what was read of a connection to see what it speaks.
-type begunConn struct {
-	net.Conn
-	begin []byte
-}
-
-func (c *begunConn) Read(b []byte) (int, error) {
-	if len(c.begin) > 0 {
-		n := copy(b, c.begin)
-		c.begin = c.begin[n:]
-		return n, nil
-	}
-	return c.Conn.Read(b)
-}
-
-// NetConn is for those who ask the socket.
-func (c *begunConn) NetConn() net.Conn { return c.Conn }
-
-// SetLinger and CloseWrite are the socket's.
-func (c *begunConn) CloseWrite() error {
-	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return t.CloseWrite()
-	}
-	return nil
-}
-
 // isTLS reports whether a connection begins as a ClientHello's record does (RFC 8446, 5.1).
 func isTLS(b []byte) bool { return b[0] == 0x16 && b[1] == 0x03 }
 
 // secureConn makes a TLS connection of c, whose first bytes were peeked at.
 func (r *Receiver) secureConn(ctx context.Context, c *feedConn) error {
-	begun := &begunConn{Conn: c.Conn, begin: append([]byte(nil), c.reader.buf[c.reader.r:c.reader.w]...)}
+	begun := &secure.Begun{Conn: c.Conn, Begin: append([]byte(nil), c.reader.buf[c.reader.r:c.reader.w]...)}
 	t, err := handshake(ctx, tls.Server(begun, r.cfg.TLS))
 	if err != nil {
 		return err

@@ -41,6 +41,8 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
 		&cli.StringFlag{Name: "allow-origin", Usage: "let web pages of `ORIGIN` (https://host, or * for all) read pictures and figures"},
+		&cli.StringSliceFlag{Name: "allow-host", Usage: "answer to `NAME` of this machine, too, without a token (DNS rebinding); may be repeated"},
+		&cli.BoolFlag{Name: "http-plain", Usage: "with a token: also over http from other machines, for clients that cannot do https"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
@@ -64,7 +66,8 @@ func receiveCommand(e *env) *cli.Command {
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
-	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin")}
+	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
+		allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -137,6 +140,9 @@ type receiving struct {
 	quiet bool // records are not printed
 
 	allowOrigin  string
+	allowHosts   []string
+	plain        bool // tokens may come over http
+	listens      net.Addr
 	save, record string // as the flags
 	every        time.Duration
 	recorder     record.Manager
@@ -252,10 +258,14 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if err != nil {
 		return listenError(err, "--http", addr)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	guard := r.webGuard()
+	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	if guard != nil {
+		ln = web.SpeakTLS(ln, r.guard.tls)
+	}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			r.log.Error("the page is gone", "cause", err)
@@ -263,6 +273,9 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	})
 	context.AfterFunc(ctx, func() { srv.Close() })
 	r.page = pageAddress(ln.Addr())
+	if guard != nil && !guard.Plain {
+		r.page = strings.Replace(r.page, "http:", "https:", 1)
+	}
 	r.log.Info("the page is at " + r.page)
 	return nil
 }

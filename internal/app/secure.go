@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"framepipe/internal/secure"
+	"framepipe/internal/web"
 	"framepipe/stream"
 	"framepipe/wire"
 )
@@ -197,6 +198,7 @@ func (r *receiving) announce(g *guard, a net.Addr) {
 	case g.keys != nil && g.keys.Guessable():
 		r.log.Warn(fmt.Sprintf("the token is shorter than %d letters and can be found by trying: --token auto makes a good one", secure.GuessableBelow))
 	}
+	r.listens = a
 	text := g.connectString(a)
 	// The connect string is for the person who started this, on standard output, and
 	// for no log.
@@ -210,6 +212,14 @@ func (r *receiving) announce(g *guard, a net.Addr) {
 	default:
 		r.con.line(r.env.stdout, "framepipe send "+text)
 	}
+}
+
+// webGuard is what the page asks for, nil without a token.
+func (r *receiving) webGuard() *web.Guard {
+	if r.guard == nil || r.guard.keys == nil {
+		return nil
+	}
+	return &web.Guard{Keys: r.guard.keys, Failures: &r.guard.failures, Connect: r.guard.connectString(r.listens), Plain: r.plain}
 }
 
 // connection reads what `send` is to do about TLS and token; a connect string

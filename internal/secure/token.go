@@ -8,12 +8,14 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Right is something that a token allows; rights are a set.
@@ -195,4 +197,31 @@ func writePrivate(name string, b []byte) error {
 		os.Remove(f.Name())
 	}
 	return err
+}
+
+// Cookie is what a browser shows after a login: rights until a time, and a MAC
+// that only who has the token can make. It survives a restart.
+func (k *Keys) Cookie(rights Right, until time.Time) string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
+	b = append(b, byte(rights))
+	return base64.RawURLEncoding.EncodeToString(append(b, k.cookieMAC(b)...))
+}
+
+func (k *Keys) cookieMAC(b []byte) []byte {
+	m := hmac.New(sha256.New, []byte(derive(k.all, "framepipe cookie")))
+	m.Write(b)
+	return m.Sum(nil)
+}
+
+// CookieRights tells what a cookie allows now.
+func (k *Keys) CookieRights(cookie string, now time.Time) Right {
+	const size = 9
+	b, err := base64.RawURLEncoding.DecodeString(cookie)
+	if err != nil || len(b) != size+sha256.Size || !hmac.Equal(b[size:], k.cookieMAC(b[:size])) {
+		return 0
+	}
+	if uint64(now.Unix()) >= binary.BigEndian.Uint64(b) {
+		return 0
+	}
+	return Right(b[8])
 }

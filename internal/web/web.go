@@ -48,6 +48,8 @@ type Config struct {
 	Cameras     Cameras
 	Recorder    *record.Manager // nil = nothing is recorded
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
+	AllowHosts  []string        // names of this server beside addresses and those of local networks
+	Guard       *Guard          // nil = nobody is asked for a token
 	Version     string
 	Quality     int // JPEG quality for raw streams; 0 = 85
 	Log         *slog.Logger
@@ -106,6 +108,11 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("GET /"+p+"/{$}", s.root)
 	}
 	s.mux.HandleFunc("GET /healthz", s.health)
+	s.mux.HandleFunc("GET /login", s.login)
+	s.mux.HandleFunc("POST /login", s.login)
+	s.mux.HandleFunc("POST /logout", s.logout)
+	s.mux.HandleFunc("GET /connect", s.connect)
+	s.mux.HandleFunc("GET /connect.png", s.connect)
 	return s
 }
 
@@ -115,6 +122,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Server", "framepipe/"+s.cfg.Version)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", nothingOfIts) // pages have their own
+	if s.cfg.Guard == nil && !s.ourName(r.Host) {
+		fail(w, http.StatusMisdirectedRequest, "this server has no such name: ask for it by its address, or start it with --allow-host "+printable(r.Host))
+		return
+	}
+	if !s.admitted(w, r) {
+		return
+	}
 	if s.allowOrigin(w, r) {
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -165,8 +164,8 @@ func TestReceiveV1Control(t *testing.T) {
 }
 
 func TestReceiveV1Refused(t *testing.T) {
-	r := startReceiver(t, stream.ReceiverConfig{Admit: func(_ netip.Addr, hello *wire.HelloText) error {
-		if hello == nil || hello.Auth == nil || hello.Auth.Token != "right" {
+	r := startReceiver(t, stream.ReceiverConfig{Admit: func(p *stream.Peer) error {
+		if p.Hello == nil || p.Hello.Auth == nil || p.Hello.Auth.Token != "right" {
 			return errors.New("wrong token")
 		}
 		return nil
