@@ -32,6 +32,7 @@ const (
 type feedConn struct {
 	net.Conn          // set anew by the TLS handshake, before v1 is
 	raw      net.Conn // the socket
+	recv     *Receiver
 	cfg      *ReceiverConfig
 	log      *slog.Logger
 	reader   *reader
@@ -118,7 +119,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	if err := c.reader.preamble(); err != nil {
 		return err
 	}
-	c.SetReadDeadline(time.Now().Add(helloTimeout))
+	c.SetReadDeadline(time.Now().Add(r.cfg.Handshake))
 	var hello wire.Hello
 	m, err := c.reader.message(r.cfg.MaxFrame)
 	if err != nil {
@@ -335,6 +336,9 @@ func (c *feedConn) frame(m *message) error {
 	c.received.Store(received)
 	switch why := c.acceptable(f); {
 	case why != nil:
+		if errors.Is(why, errBomb) {
+			c.recv.limits[limitPixels].Add(1)
+		}
 		feed.Meter.Refused(&f.Counts, true)
 		c.log.Warn("frame refused", "camera", feed.name, "frame", f.Seq, "cause", why)
 	case old:
@@ -355,7 +359,7 @@ func (c *feedConn) acceptable(f *frame.Frame) error {
 		return err
 	}
 	if n := int64(h.Width) * int64(h.Height); n > c.cfg.MaxPixels {
-		return fmt.Errorf("JPEG claims %dx%d, more than %d pixels", h.Width, h.Height, c.cfg.MaxPixels)
+		return fmt.Errorf("%w: JPEG claims %dx%d, --max-pixels allows %d", errBomb, h.Width, h.Height, c.cfg.MaxPixels)
 	}
 	f.Width, f.Height = h.Width, h.Height
 	return nil

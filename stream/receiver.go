@@ -26,6 +26,8 @@ const (
 	DefaultMaxPixels  = 100_000_000
 	DefaultMaxCameras = 16
 	DefaultTimeout    = 30 * time.Second
+	DefaultHandshake  = 5 * time.Second
+	DefaultPerAddress = 16
 )
 
 // meterTick is how often meters look whether their record is over while no frame
@@ -39,6 +41,9 @@ type ReceiverConfig struct {
 	MaxPixels  int64         // frames with more are refused
 	MaxCameras int           // known at once, connected or not
 	Timeout    time.Duration // a peer must complete a message so often
+	Handshake  time.Duration // and its handshakes within this
+	MaxConns   int           // connections at once; a few more than cameras, for those about to be recognised or refused
+	PerAddress int           // of them, from one address that is not loopback
 
 	// TLS, if set, is what every peer must speak; v0 and connections in the clear
 	// are refused then.
@@ -64,6 +69,8 @@ type ReceiverConfig struct {
 type Receiver struct {
 	cfg ReceiverConfig
 
+	limits limits
+
 	mu     sync.Mutex
 	feeds  []*Feed        // guarded by mu; in order of arrival
 	conns  map[string]int // guarded by mu; connections by address
@@ -77,6 +84,9 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	cfg.MaxPixels = cmp.Or(cfg.MaxPixels, DefaultMaxPixels)
 	cfg.MaxCameras = cmp.Or(cfg.MaxCameras, DefaultMaxCameras)
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	cfg.Handshake = cmp.Or(cfg.Handshake, DefaultHandshake)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, 2*cfg.MaxCameras+16)
+	cfg.PerAddress = cmp.Or(cfg.PerAddress, DefaultPerAddress)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -191,6 +201,7 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64, before *fram
 // open makes a feed; the caller holds r.mu.
 func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
+		r.limits[limitCameras].Add(1)
 		return nil, fmt.Errorf("%w: %d are known, --max-cameras allows no more", errTooMany, len(r.feeds))
 	}
 	f := r.newFeed(name)
@@ -243,12 +254,12 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	addr := remoteAddr(conn)
 	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
-	if !r.enter(addr) {
-		log.Warn("refused: too many connections")
+	if err := r.enter(addr); err != nil {
+		log.Warn("refused", "cause", err)
 		return
 	}
 	defer r.leave(addr)
-	c := &feedConn{Conn: conn, raw: conn, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
+	c := &feedConn{Conn: conn, raw: conn, recv: r, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
 	defer c.stopLateAck()
 	c.reader = newReader(conn, &c.pool, r.cfg.Timeout)
@@ -260,41 +271,20 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 	case c.replaced.Load():
 		log.Info("replaced by a newer connection of the same camera")
 	case c.feed != nil:
+		r.hit(limitIdle, err)
 		log.Warn("connection lost", "camera", c.feed.name, "cause", cause(err))
 		c.feed.detach(c, cause(err))
 	default:
+		r.hit(limitHandshake, err)
 		log.Warn("peer sent away", "cause", cause(err))
 	}
 }
 
-// enter counts a connection in, if there is room. A few more than cameras are
-// allowed, for those that are about to be recognised or refused.
-func (r *Receiver) enter(addr netip.Addr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conns == nil {
-		r.conns = make(map[string]int)
-	}
-	if r.nconns >= 2*r.cfg.MaxCameras+16 {
-		return false
-	}
-	r.conns[addr.String()]++
-	r.nconns++
-	return true
-}
-
-func (r *Receiver) leave(addr netip.Addr) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.conns[addr.String()]--; r.conns[addr.String()] == 0 {
-		delete(r.conns, addr.String())
-	}
-	r.nconns--
-}
-
 // serve tells v1, v0 and TLS by the first four bytes.
 func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) error {
-	if err := c.reader.arm(); err != nil {
+	if r.cfg.TLS != nil { // a v0 camera connects first and warms up then, but none is let in here
+		c.SetReadDeadline(time.Now().Add(r.cfg.Handshake))
+	} else if err := c.reader.arm(); err != nil {
 		return err
 	}
 	b, err := c.reader.peek(wire.V0HeaderSize)

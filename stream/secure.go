@@ -46,9 +46,9 @@ func (c tlsConn) SetLinger(sec int) error {
 	return nil
 }
 
-// handshake completes a TLS handshake within helloTimeout.
-func handshake(ctx context.Context, c *tls.Conn) (tlsConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+// handshake completes a TLS handshake in time.
+func handshake(ctx context.Context, c *tls.Conn, within time.Duration) (tlsConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
 		return tlsConn{}, fmt.Errorf("TLS: %w", err)
@@ -74,7 +74,7 @@ func isTLS(b []byte) bool { return b[0] == 0x16 && b[1] == 0x03 }
 // secureConn makes a TLS connection of c, whose first bytes were peeked at.
 func (r *Receiver) secureConn(ctx context.Context, c *feedConn) error {
 	begun := &secure.Begun{Conn: c.Conn, Begin: append([]byte(nil), c.reader.buf[c.reader.r:c.reader.w]...)}
-	t, err := handshake(ctx, tls.Server(begun, r.cfg.TLS))
+	t, err := handshake(ctx, tls.Server(begun, r.cfg.TLS), r.cfg.Handshake)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (r *Receiver) refuseClear(c *feedConn, v1 bool) error {
 	if err := c.reader.preamble(); err != nil {
 		return err
 	}
-	c.SetReadDeadline(time.Now().Add(helloTimeout))
+	c.SetReadDeadline(time.Now().Add(r.cfg.Handshake))
 	m, err := c.reader.message(r.cfg.MaxFrame)
 	if err == nil {
 		err = c.reader.skip(min(m.Payload, 64<<10))
@@ -116,7 +116,7 @@ func (s *Sender) secured(ctx context.Context, nc net.Conn) (net.Conn, error) {
 		}
 		return nc, nil
 	}
-	t, err := handshake(ctx, tls.Client(nc, s.cfg.TLS))
+	t, err := handshake(ctx, tls.Client(nc, s.cfg.TLS), helloTimeout)
 	if err != nil {
 		return nc, err
 	}

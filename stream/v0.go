@@ -82,6 +82,7 @@ func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 
 func (r *Receiver) checkV0(n uint32) error {
 	if int64(n) > int64(r.cfg.MaxFrame) {
+		r.limits[limitFrame].Add(1)
 		return fmt.Errorf("it announces a frame of %d bytes, more than the %d that --max-frame allows; this is no framepipe or origin sender, or the limit is too low", n, r.cfg.MaxFrame)
 	}
 	return nil
@@ -98,6 +99,7 @@ func (r *Receiver) deliverV0(c *feedConn, fr *frame.Frame) {
 	feed.mu.Unlock()
 	err := r.recognise(fr)
 	if errors.Is(err, errBomb) {
+		r.limits[limitPixels].Add(1)
 		feed.Meter.Refused(nil, false)
 		c.log.Warn("frame refused", "camera", feed.name, "frame", fr.Seq, "cause", err)
 		return
@@ -114,7 +116,7 @@ func (r *Receiver) deliverV0(c *feedConn, fr *frame.Frame) {
 	feed.deliver(fr, false, nil)
 }
 
-var errBomb = errors.New("too many pixels")
+var errBomb = errors.New("a size that is refused")
 
 func (r *Receiver) recognise(fr *frame.Frame) error {
 	d := fr.Data
@@ -151,7 +153,7 @@ func (r *Receiver) recognise(fr *frame.Frame) error {
 // checkRaw holds a v1 raw frame's description against its length.
 func checkRaw(f *frame.Frame, maxPixels int64) error {
 	if f.Width <= 0 || f.Height <= 0 || int64(f.Width)*int64(f.Height) > maxPixels {
-		return fmt.Errorf("raw frame of %dx%d", f.Width, f.Height)
+		return fmt.Errorf("%w: raw frame of %dx%d, --max-pixels allows %d", errBomb, f.Width, f.Height, maxPixels)
 	}
 	want := pixfmt.Size(f.Format, f.Width, f.Height, f.Stride)
 	if want == 0 {

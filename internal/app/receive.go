@@ -44,6 +44,12 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringSliceFlag{Name: "allow-host", Usage: "answer to `NAME` of this machine, too, without a token (DNS rebinding); may be repeated"},
 		&cli.BoolFlag{Name: "http-plain", Usage: "with a token: also over http from other machines, for clients that cannot do https"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
+		&cli.IntFlag{Name: "max-pixels", Value: stream.DefaultMaxPixels, Usage: "largest picture in pixels, looked at before it is decoded"},
+		&cli.IntFlag{Name: "max-connections", Usage: "most connections to --listen at once", DefaultText: "16 more than twice --max-cameras"},
+		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to each port at once from one address"},
+		&cli.IntFlag{Name: "max-viewers", Value: web.DefaultMaxConns, Usage: "most connections to --http at once"},
+		&cli.DurationFlag{Name: "handshake-timeout", Value: stream.DefaultHandshake, Usage: "how long a peer may take to introduce itself"},
+		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
@@ -66,7 +72,7 @@ func receiveCommand(e *env) *cli.Command {
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
-	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
+	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
 		allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
@@ -81,6 +87,12 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		return usagef("", "--records %d: use 0 or more", cfg.Records)
 	case r.every < 0:
 		return usagef("", "--every %v: use 0 or more", r.every)
+	}
+	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
+	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: cfg.PerAddress}
+	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || cfg.Handshake < time.Second || cfg.Timeout < time.Second {
+		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers, --handshake-timeout or --idle-timeout is too small")
 	}
 	if err := r.recordings(c); err != nil {
 		return err
@@ -141,6 +153,7 @@ type receiving struct {
 
 	allowOrigin  string
 	allowHosts   []string
+	conns        *web.Conns
 	plain        bool // tokens may come over http
 	listens      net.Addr
 	save, record string // as the flags
@@ -259,9 +272,13 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		return listenError(err, "--http", addr)
 	}
 	guard := r.webGuard()
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	if r.conns == nil {
+		r.conns = new(web.Conns)
+	}
+	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
+		ConnState:         r.conns.Changed,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	if guard != nil {
 		ln = web.SpeakTLS(ln, r.guard.tls)

@@ -54,7 +54,9 @@ func (s *Server) glassSocket(w http.ResponseWriter, r *http.Request, f *stream.F
 		fail(w, http.StatusForbidden, "this is for this server's own page: "+why)
 		return
 	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	under := &hijacked{ResponseWriter: w}
+	defer func() { s.cfg.Conns.leave(under.conn) }()
+	conn, err := websocket.Accept(under, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
 	}

@@ -45,6 +45,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	rw.WriteString("HTTP/1.1 200 OK\r\n")
 	h.Write(rw)
 	rw.WriteString("\r\n")
+	defer s.cfg.Conns.leave(conn)
 	v := viewer{conn: conn, pace: newPacer(conn, viewerTimeout), early: early(r)}
 	if err := rw.Flush(); err != nil {
 		conn.Close()

@@ -50,6 +50,8 @@ type Config struct {
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
 	Guard       *Guard          // nil = nobody is asked for a token
+	Conns       *Conns          // whose limits are shown; nil = none
+	Limits      func() []stream.Limit
 	Version     string
 	Quality     int // JPEG quality for raw streams; 0 = 85
 	Log         *slog.Logger
@@ -108,6 +110,7 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("GET /"+p+"/{$}", s.root)
 	}
 	s.mux.HandleFunc("GET /healthz", s.health)
+	s.mux.HandleFunc("GET /limits", s.limits)
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)

@@ -96,6 +96,7 @@ func (s *Server) ws(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	}
 	defer v.all.leave(v)
 	under := &hijacked{ResponseWriter: w}
+	defer func() { s.cfg.Conns.leave(under.conn) }()
 	conn, err := websocket.Accept(under, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered

@@ -309,7 +309,7 @@ func TestForeignPagesGetNoFrames(t *testing.T) {
 		{"another page", host, "http://evil.example", 403},
 		{"another port", host, "http://127.0.0.1:1", 403},
 		{"no page at all", host, "null", 403},
-		{"a name that was made to point here", "evil.example:" + port, "http://evil.example:" + port, 403},
+		{"a name that was made to point here", "evil.example:" + port, "http://evil.example:" + port, 421},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			req, err := http.NewRequest("GET", url+"/cameras/door/ws", nil)

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"framepipe/internal/secure"
+)
+
+// A peer that makes faults all day fills no disk, and what was left out is said.
+func TestPeersCannotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		l := limitLog(slog.New(slog.NewTextHandler(&b, nil)))
+		peer := l.With("peer", "192.0.2.1:5")
+		for range 100_000 { // over 100 s
+			peer.Warn("refused")
+			time.Sleep(time.Millisecond)
+		}
+		l.Warn("our own")
+		lines := strings.Count(b.String(), "\n")
+		if lines < logBurst+45 || lines > logBurst+55 {
+			t.Errorf("%d lines", lines)
+		}
+		if !strings.Contains(b.String(), "lines_left_out=1999") || !strings.Contains(b.String(), "our own") {
+			t.Errorf("the log:\n%s", b.String())
+		}
+	})
+}
+
+func TestConnectStringsAreReadAsWritten(t *testing.T) {
+	pin := secure.Pin{7, 8, 9}
+	for _, c := range []secure.Connect{
+		{Address: "192.168.1.5:1308", Token: "abc", Pin: &pin},
+		{Address: "[fe80::1]:99", Token: `p@ss/w%rd?#"'é`, Pin: &pin},
+		{Address: "cam.local:1308", Pin: &pin},
+		{Address: "cam.local:1308", Token: "abc"},
+	} {
+		got, err := secure.ParseConnect(c.String(), 1308)
+		if err != nil || got.Address != c.Address || got.Token != c.Token || (got.Pin == nil) != (c.Pin == nil) || got.Pin != nil && *got.Pin != *c.Pin {
+			t.Errorf("%s: %+v, %v", c, got, err)
+		}
+		if text, err := secure.QRText(c.String()); err != nil || strings.Count(text, "\n") < 12 {
+			t.Errorf("QR code of %s: %v", c, err)
+		}
+	}
+	if c, err := secure.ParseConnect("framepipe://s3cret@cam", 1308); err != nil || c.Address != "cam:1308" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, bad := range []string{"framepipe://", "framepipe://s3cret@cam/short", "framepipe://s3cret:x@cam", "framepipe://s3cret@cam?x", "framepipe://%zz@cam"} {
+		if _, err := secure.ParseConnect(bad, 1308); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

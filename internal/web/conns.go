@@ -1,0 +1,99 @@
+package web
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"framepipe/stream"
+)
+
+// DefaultMaxConns is how many connections a server has at once unless told.
+const DefaultMaxConns = 1024
+
+// Conns bounds the connections of an http.Server, as its ConnState hook. One that
+// is taken over, by a stream or a WebSocket, counts until it is over. The zero
+// value has the default limits. A nil *Conns counts nothing.
+type Conns struct {
+	Most       int
+	PerAddress int // not for loopback, where a reverse proxy may be; 0 = no limit
+
+	mu   sync.Mutex
+	all  map[net.Conn]netip.Addr // guarded by mu
+	of   map[netip.Addr]int      // guarded by mu
+	hits [2]uint64               // guarded by mu; of Most and PerAddress
+}
+
+// Changed is an http.Server's ConnState.
+func (l *Conns) Changed(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		if !l.enter(c) {
+			c.Close()
+		}
+	case http.StateClosed:
+		l.leave(c)
+	}
+}
+
+func (l *Conns) enter(c net.Conn) bool {
+	ap, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	addr := ap.Addr().Unmap().WithZone("")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all, l.of = make(map[net.Conn]netip.Addr), make(map[netip.Addr]int)
+	}
+	switch {
+	case len(l.all) >= cmp.Or(l.Most, DefaultMaxConns):
+		l.hits[0]++
+		return false
+	case l.PerAddress > 0 && l.of[addr] >= l.PerAddress && !addr.IsLoopback():
+		l.hits[1]++
+		return false
+	}
+	l.all[c] = addr
+	l.of[addr]++
+	return true
+}
+
+// leave counts a connection out; one that is not in is passed over.
+func (l *Conns) leave(c net.Conn) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	addr, ok := l.all[c]
+	if !ok {
+		return
+	}
+	delete(l.all, c)
+	if l.of[addr]--; l.of[addr] == 0 {
+		delete(l.of, addr)
+	}
+}
+
+// Limits tells the limits, and how often each was reached.
+func (l *Conns) Limits() []stream.Limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return []stream.Limit{{Name: "max-viewers", Limit: int64(cmp.Or(l.Most, DefaultMaxConns)), Hits: l.hits[0]}, {Name: "max-per-address", Limit: int64(l.PerAddress), Hits: l.hits[1]}}
+}
+
+// limits shows what peers are held to, and how often they were.
+func (s *Server) limits(w http.ResponseWriter, r *http.Request) {
+	all := map[string]any{}
+	if s.cfg.Limits != nil {
+		all["listen"] = s.cfg.Limits()
+	}
+	if s.cfg.Conns != nil {
+		all["http"] = s.cfg.Conns.Limits()
+	}
+	if g := s.cfg.Guard; g != nil {
+		all["wrong_tokens"] = g.Failures.Total()
+	}
+	reply(w, all)
+}
