@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -179,7 +180,11 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	if text.State.Width > 0 {
 		size = fmt.Sprintf("%dx%d", text.State.Width, text.State.Height)
 	}
-	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
+	log := c.log
+	if cs := tlsState(c.Conn); cs != nil {
+		log = log.With("cipher", tls.CipherSuiteName(cs.CipherSuite))
+	}
+	log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup
 	wg.Go(func() { c.pings(ctx) })
 	defer wg.Wait()

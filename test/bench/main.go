@@ -6,6 +6,7 @@
 //
 //	go run ./test/bench            about a minute and a half
 //	go run ./test/bench -long      memory over ten minutes
+//	go run ./test/bench -tls       what TLS costs, by cipher
 package main
 
 import (
@@ -33,8 +34,9 @@ import (
 func main() {
 	reps := flag.Int("reps", 5, "repetitions of each throughput measurement")
 	long := flag.Bool("long", false, "watch memory for ten minutes instead of twenty seconds")
+	encrypted := flag.Bool("tls", false, "measure what TLS costs, and nothing else")
 	flag.Parse()
-	if err := run(*reps, *long); err != nil {
+	if err := run(*reps, *long, *encrypted); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -47,7 +49,7 @@ type bench struct {
 	pil      string // its version of PIL; empty = it has none
 }
 
-func run(reps int, long bool) error {
+func run(reps int, long, encrypted bool) error {
 	dir, err := os.MkdirTemp("", "framepipe-bench-")
 	if err != nil {
 		return err
@@ -65,6 +67,9 @@ func run(reps int, long bool) error {
 	}
 	fmt.Printf("goos: %s\ngoarch: %s\ncpu: %s\ngo: %s\nframe-bytes: %d\n", runtime.GOOS, runtime.GOARCH, cpu(), runtime.Version(), size)
 	fmt.Println("Unit frames/s better=higher\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit rss-MB better=lower")
+	if encrypted {
+		return b.encryption(reps)
+	}
 	b.findPython()
 	fmt.Printf("python-pil: %s\n", cmp.Or(b.pil, "none: only the JPEGs' sizes are looked for"))
 	fps := make(map[string][]float64)
