@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:    onUsageError,
 		HideHelpCommand: false,
 		Commands: []*cli.Command{
-			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), versionCommand(e),
+			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), experimentCommand(e), versionCommand(e),
 		},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
@@ -98,6 +98,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	for _, c := range root.Commands {
 		c.OnUsageError = onUsageError
+		for _, sub := range c.Commands {
+			sub.OnUsageError = onUsageError
+		}
 	}
 	return e.report(root.Run(ctx, args))
 }

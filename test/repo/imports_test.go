@@ -34,12 +34,19 @@ var allowed = map[string][]string{
 	// The way from one machine to the other.
 	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/tcpq"},
 
+	// Experiments.
+	"experiment/plan":   {"capture", "frame", "stream", "wire", "internal/netem"},
+	"experiment/result": {"experiment/plan", "measure", "frame", "wire", "internal/doctor"},
+	"experiment/stats":  {"experiment/plan"},
+	"experiment/report": {"experiment/*", "measure", "frame", "internal/doctor", "internal/netem"},
+	"experiment":        {"experiment/plan", "experiment/result", "experiment/stats", "capture", "frame", "measure", "clocksync", "stream", "wire", "internal/doctor"},
+
 	// The program.
 	"internal/doctor": {},
 	"internal/netem":  {},
 	"internal/tcpq":   {},
 	"internal/web":    {"frame", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
-	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
+	"internal/app":    {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }
 
