@@ -29,6 +29,7 @@ type Analysis struct {
 	Warnings  []string   // about the whole experiment
 	Complete  bool       // everything that the plan asks for was measured
 	Stopped   string     // why the stop rule ended it
+	family    int        // comparisons that are corrected together
 }
 
 // Cell is what was measured with one setting.
@@ -227,7 +228,6 @@ func reading(b []byte) (doctor.Reading, bool) {
 // four levels, each with the first.
 func (a *Analysis) compare() {
 	factors := a.Data.Plan.Factors
-	var family []*stats.Comparison
 	for k := range metrics {
 		m := &metrics[k]
 		var of []*stats.Comparison
@@ -250,20 +250,18 @@ func (a *Analysis) compare() {
 		for i := start; i < len(a.Contrasts); i++ {
 			of = append(of, &a.Contrasts[i].Comparison)
 		}
-		if m.head {
-			family = append(family, of...)
-		} else {
+		if !m.head {
 			stats.Correct(of) // a family of its own: it decides nothing
 		}
 	}
-	// a.Contrasts may have moved while it grew.
-	family = family[:0]
+	var family []*stats.Comparison
 	for i := range a.Contrasts {
 		if a.Contrasts[i].Metric.head {
 			family = append(family, &a.Contrasts[i].Comparison)
 		}
 	}
 	stats.Correct(family)
+	a.family = len(family)
 }
 
 func (a *Analysis) warnContrast(x *Contrast) {

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -74,12 +76,7 @@ func newPlot(title, x, y string) *plot.Plot {
 		a.Padding = vg.Points(4)
 	}
 	p.X.Label.Text, p.Y.Label.Text = x, y
-	sized(&p.Legend.TextStyle.Font, 10)
-	p.Legend.TextStyle.Color = ink
-	p.Legend.Top = true
-	p.Legend.Padding = vg.Points(2.5)
-	p.Legend.ThumbnailWidth = vg.Points(16)
-	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-4), vg.Points(-2)
+	p.X.Tick.Marker, p.Y.Tick.Marker = shortTicks{}, shortTicks{}
 	grid := plotter.NewGrid()
 	grid.Vertical.Width = 0
 	grid.Horizontal.Color, grid.Horizontal.Width = faint, vg.Points(0.7)
@@ -94,23 +91,87 @@ var (
 )
 
 // render draws a plot in both forms.
-func render(name, caption, text string, p *plot.Plot, height vg.Length) (figure, error) {
-	f := figure{name: name, caption: caption, text: text}
+func render(name, caption, alt string, p *plot.Plot, height vg.Length, keys ...key) (figure, error) {
+	f := figure{name: name, caption: caption, text: alt}
+	height += strip(p, keys)
 	svg := vgsvg.New(figureWidth, height)
-	p.Draw(padded(draw.New(svg)))
+	drawAll(p, padded(draw.New(svg)), keys)
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return f, err
 	}
 	f.svg = svgFamily.ReplaceAll(b.Bytes(), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif"))
 	png := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(figureWidth, height), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))}
-	p.Draw(padded(draw.New(png)))
+	drawAll(p, padded(draw.New(png)), keys)
 	b = bytes.Buffer{}
 	if _, err := png.WriteTo(&b); err != nil {
 		return f, err
 	}
 	f.png = b.Bytes()
 	return f, nil
+}
+
+// key is one entry of the legend, which stands in rows below the plot, where it
+// covers nothing.
+type key struct {
+	label string
+	look  int
+	shape draw.GlyphDrawer // nil = a bar
+}
+
+const (
+	keyRow  = vg.Length(15)
+	keyMark = vg.Length(20) // from an entry's beginning to its text
+	keyGap  = vg.Length(16)
+)
+
+func legendText(p *plot.Plot) text.Style {
+	s := p.X.Tick.Label
+	s.XAlign, s.YAlign, s.Rotation = draw.XLeft, draw.YCenter, 0
+	return s
+}
+
+// layout gives each entry its row and where it begins.
+func layout(p *plot.Plot, keys []key, width vg.Length) (at []vg.Point, rows int) {
+	style := legendText(p)
+	x, row := vg.Length(0), 0
+	for _, k := range keys {
+		w := keyMark + style.Width(k.label)
+		if x > 0 && x+w > width {
+			x, row = 0, row+1
+		}
+		at = append(at, vg.Point{X: x, Y: vg.Length(row)})
+		x += w + keyGap
+	}
+	return at, row + 1
+}
+
+const legendInset = vg.Length(34)
+
+// strip is the height of the legend.
+func strip(p *plot.Plot, keys []key) vg.Length {
+	if len(keys) == 0 {
+		return 0
+	}
+	_, rows := layout(p, keys, figureWidth-2*legendInset)
+	return vg.Length(rows)*keyRow + 4
+}
+
+func drawAll(p *plot.Plot, c draw.Canvas, keys []key) {
+	h := strip(p, keys)
+	p.Draw(draw.Crop(c, 0, 0, h, 0))
+	at, _ := layout(p, keys, figureWidth-2*legendInset)
+	style := legendText(p)
+	for i, k := range keys {
+		left, y := c.Min.X+legendInset-6+at[i].X, c.Min.Y+h-4-at[i].Y*keyRow-keyRow/2
+		if k.shape == nil {
+			c.FillPolygon(colour(k.look), []vg.Point{{X: left, Y: y - 4}, {X: left + 14, Y: y - 4}, {X: left + 14, Y: y + 4}, {X: left, Y: y + 4}})
+		} else {
+			c.StrokeLine2(draw.LineStyle{Color: colour(k.look), Width: vg.Points(1.6)}, left, y, left+14, y)
+			c.DrawGlyph(draw.GlyphStyle{Color: colour(k.look), Radius: vg.Points(2.8), Shape: k.shape}, vg.Point{X: left + 7, Y: y})
+		}
+		c.FillText(style, vg.Point{X: left + keyMark, Y: y}, k.label)
+	}
 }
 
 func padded(c draw.Canvas) draw.Canvas {
@@ -228,6 +289,7 @@ func (a *Analysis) overRecords(g series, k int, name, title, label string) (figu
 	}
 	p := newPlot(title, "record", label)
 	top := 0.0
+	var keys []key
 	for i, c := range g.cells {
 		var xy plotter.XYs
 		for n, r := range a.Cells[c].Rows {
@@ -249,11 +311,24 @@ func (a *Analysis) overRecords(g series, k int, name, title, label string) (figu
 			dots.Radius = vg.Points(1.5)
 		}
 		p.Add(line, dots)
-		p.Legend.Add(g.labels[i], line, dots)
+		keys = append(keys, key{g.labels[i], i, shape(i)})
 	}
-	p.Y.Min, p.Y.Max = 0, top*(1.12+0.075*float64(len(g.cells)))
+	p.Y.Min, p.Y.Max = 0, top*1.12
 	p.X.Tick.Marker = wholeTicks{}
-	return render(name+g.key, fmt.Sprintf("%s. Records in the order of the repeats; %v each.", title, a.Data.Plan.Length), title, p, 3.3*vg.Inch)
+	return render(name+g.key, fmt.Sprintf("%s. Records in the order of the repeats; %v each.", title, a.Data.Plan.Length), title, p, 3.1*vg.Inch, keys...)
+}
+
+// shortTicks are the usual marks, with labels as short as they can be.
+type shortTicks struct{}
+
+func (shortTicks) Ticks(lo, hi float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(lo, hi)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'g', 6, 64)
+		}
+	}
+	return ticks
 }
 
 // wholeTicks marks whole numbers only.

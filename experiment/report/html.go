@@ -62,9 +62,9 @@ type viewFactor struct {
 }
 
 type viewContrast struct {
-	Metric, A, B, Given, Difference, Interval, Relative, P, Effect string
-	Differs                                                        bool
-	Warnings                                                       string
+	Metric, A, B, Given, Difference, Interval, Relative, P, Effect, Verdict string
+	Differs                                                                 bool
+	Warnings                                                                string
 }
 
 type viewRow struct{ Name, Camera, Receiver string }
@@ -179,6 +179,10 @@ func (a *Analysis) contrastTables(v *view) {
 			}
 			if !math.IsNaN(x.Relative.Value) {
 				r.Relative = signed(100*x.Relative.Value) + " %"
+			}
+			r.Verdict = "no difference found"
+			if x.Seems() {
+				r.Verdict = "seems to differ; too few observations"
 			}
 			t.Rows = append(t.Rows, r)
 		}

@@ -22,7 +22,7 @@ func rows(title, x string, labels []string) *plot.Plot {
 	names := slices.Clone(labels)
 	slices.Reverse(names)
 	p.NominalY(names...)
-	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+	p.Y.LineStyle.Width, p.Y.Tick.Length, p.Y.Padding = 0, 0, vg.Points(8)
 	p.Y.Min, p.Y.Max = -0.6, float64(len(labels))-0.4
 	return p
 }
@@ -31,7 +31,7 @@ func rowHeight(n int) vg.Length { return vg.Length(1.35+0.36*float64(n)) * vg.In
 
 // estimates shows each cell's observations and the mean with its interval.
 func (a *Analysis) estimates(g series) (figure, error) {
-	p := rows("Frame rate: every observation, and the mean with its 95 % interval", "frames per second", g.labels)
+	p := rows("Frame rate: observations, mean, 95 % interval", "frames per second", g.labels)
 	n := len(g.cells)
 	for i, c := range g.cells {
 		y := float64(n - 1 - i)
@@ -87,6 +87,7 @@ func faded(c color.Color) color.Color {
 func (a *Analysis) latencies(g series) (figure, error) {
 	p := newPlot("Latency of delivered frames: share of frames below", "capture to delivery, ms (logarithmic)", "% of frames")
 	some := false
+	var keys []key
 	lo, hi := math.Inf(1), 0.0
 	for i, c := range g.cells {
 		var all []float64
@@ -116,7 +117,7 @@ func (a *Analysis) latencies(g series) (figure, error) {
 			line.Dashes = []vg.Length{vg.Points(5), vg.Points(3)}
 		}
 		p.Add(line)
-		p.Legend.Add(g.labels[i], line)
+		keys = append(keys, key{g.labels[i], i, draw.CircleGlyph{}})
 	}
 	if !some {
 		return figure{}, nil
@@ -127,8 +128,7 @@ func (a *Analysis) latencies(g series) (figure, error) {
 		p.X.Min, p.X.Max = p.X.Min/1.6, p.X.Max*1.6
 	}
 	p.Y.Min, p.Y.Max = 0, 100
-	p.Legend.Top, p.Legend.YOffs = false, vg.Points(4)
-	return render("latency", "The further left, the sooner; the steeper, the steadier. All frames of all records.", "Distribution of latency", p, 3.3*vg.Inch)
+	return render("latency", "The further left, the sooner; the steeper, the steadier. All frames of all records.", "Distribution of latency", p, 3.1*vg.Inch, keys...)
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten.
@@ -152,7 +152,7 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 }
 
 // bars is a plot of stacked horizontal bars: of[k][i] is part k of row i.
-func bars(p *plot.Plot, names []string, of [][]float64) error {
+func bars(p *plot.Plot, names []string, of [][]float64) (keys []key, err error) {
 	n := len(of[0])
 	var below *plotter.BarChart
 	for k, values := range of {
@@ -162,7 +162,7 @@ func bars(p *plot.Plot, names []string, of [][]float64) error {
 		}
 		b, err := plotter.NewBarChart(v, vg.Points(15))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		b.Horizontal, b.Color, b.LineStyle.Width = true, colour(k), 0
 		if below != nil {
@@ -170,9 +170,9 @@ func bars(p *plot.Plot, names []string, of [][]float64) error {
 		}
 		below = b
 		p.Add(b)
-		p.Legend.Add(names[k], b)
+		keys = append(keys, key{names[k], k, nil})
 	}
-	return nil
+	return keys, nil
 }
 
 // stages shows where the time goes.
@@ -200,12 +200,12 @@ func (a *Analysis) stages(g series) (figure, error) {
 		return figure{}, nil
 	}
 	p := rows("Where the time goes: mean latency by stage", "ms", g.labels)
-	if err := bars(p, names, of); err != nil {
+	keys, err := bars(p, names, of)
+	if err != nil {
 		return figure{}, err
 	}
-	p.X.Min, p.X.Max = 0, p.X.Max*1.3
-	p.Y.Min, p.Y.Max = -0.6, max(float64(len(g.cells))-0.4, 2.2)
-	return render("stages", "driver: captured to dequeued · encode · queue: waiting for the connection · network: to the first byte · transfer: to the last byte · deliver: to the viewers.", "Latency by stage", p, max(rowHeight(len(g.cells)), 2.3*vg.Inch))
+	p.X.Min, p.X.Max = 0, p.X.Max*1.04
+	return render("stages", "driver: captured to dequeued · encode · queue: waiting for the connection · network: to the first byte · transfer: to the last byte · deliver: to the viewers.", "Latency by stage", p, rowHeight(len(g.cells)), keys...)
 }
 
 // ages shows the age of the newest frame: median, and the 99th percentile.
@@ -266,13 +266,13 @@ func (a *Analysis) losses(g series) (figure, error) {
 	if len(of) == 0 {
 		return figure{}, nil
 	}
-	p := rows("Frames that the camera made and nobody got, by cause", "% of the camera's frames", g.labels)
-	if err := bars(p, names, of); err != nil {
+	p := rows("Frames that nobody got, by cause", "% of the camera's frames", g.labels)
+	keys, err := bars(p, names, of)
+	if err != nil {
 		return figure{}, err
 	}
-	p.X.Min, p.X.Max = 0, p.X.Max*1.35
-	p.Y.Min, p.Y.Max = -0.6, max(float64(len(g.cells))-0.4, 2.2)
-	return render("losses", "driver gap: the camera had no time for it, in continuous mode all frames in between · stale: a newer one replaced it before it could be sent.", "Losses by cause", p, max(rowHeight(len(g.cells)), 2.3*vg.Inch))
+	p.X.Min, p.X.Max = 0, p.X.Max*1.04
+	return render("losses", "driver gap: the camera had no time for it, in continuous mode all frames in between · stale: a newer one replaced it before it could be sent.", "Losses by cause", p, rowHeight(len(g.cells)), keys...)
 }
 
 // course shows every record at the time when it was measured.
@@ -288,6 +288,7 @@ func (a *Analysis) course(g series) (figure, error) {
 		return figure{}, nil
 	}
 	top := 0.0
+	var keys []key
 	for i, c := range g.cells {
 		var xy plotter.XYs
 		for _, r := range a.Cells[c].Rows {
@@ -303,8 +304,8 @@ func (a *Analysis) course(g series) (figure, error) {
 		}
 		dots.Color, dots.Shape, dots.Radius = colour(i), shape(i), vg.Points(2.4)
 		p.Add(dots)
-		p.Legend.Add(g.labels[i], dots)
+		keys = append(keys, key{g.labels[i], i, shape(i)})
 	}
-	p.Y.Min, p.Y.Max = 0, top*(1.12+0.075*float64(len(g.cells)))
-	return render("course", "Every record at the time when it was measured: a trend here would be drift of machine or link, which the random order spreads over all settings.", "Time course", p, 3.3*vg.Inch)
+	p.Y.Min, p.Y.Max = 0, top*1.12
+	return render("course", "Every record at the time when it was measured: a trend here would be drift of machine or link, which the random order spreads over all settings.", "Time course", p, 3.1*vg.Inch, keys...)
 }

@@ -23,6 +23,7 @@ func (a *Analysis) conclude() {
 			continue
 		}
 		if s := a.sentence(x); s != "" {
+			s = strings.ToUpper(s[:1]) + s[1:]
 			a.Findings = append(a.Findings, s)
 		}
 	}
@@ -53,12 +54,19 @@ func (a *Analysis) sentence(x *Contrast) string {
 		return l
 	}
 	more, less = level(more), level(less)
-	if !x.Differs() {
+	if !x.Differs() && !x.Seems() {
 		if m.key != "fps" {
 			return ""
 		}
 		return fmt.Sprintf("Between %s and %s%s no difference in %s was found (%s and %s %s; difference %s, %s).", level(x.LA), level(x.LB), given, m.name, num(da.Value), num(db.Value), m.unit, signed(x.Difference.Value),
 			fmt.Sprintf("95 %% interval %s to %s", signed(x.Difference.Lo), signed(x.Difference.Hi)))
+	}
+	if x.Seems() {
+		if m.key != "fps" {
+			return ""
+		}
+		return fmt.Sprintf("%s seems to give %s %s more than %s%s: %s against %s, %s; but %s of each are too few for the test to be sure of anything among %d comparisons.", more, num(d.Value), m.unit, less, given, num(hi), num(lo), interval,
+			observationsText(min(x.NA, x.NB), a.Unit), a.family)
 	}
 	if m.up {
 		return fmt.Sprintf("%s gives %s %s more than %s%s: %s against %s, %s.", more, num(d.Value), m.unit, less, given, num(hi), num(lo), interval)

@@ -19,6 +19,7 @@ package stats
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,6 +27,7 @@ import (
 	moremath "github.com/aclements/go-moremath/stats"
 	"golang.org/x/perf/benchmath"
 	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/combin"
 
 	"framepipe/experiment/plan"
 )
@@ -161,7 +163,14 @@ type Comparison struct {
 	Corrected  float64  // P after Holm, by Correct
 	Effect     float64  // Cliff's delta, -1..1: how much more often a value of B is the greater one than the smaller one
 	NA, NB     int
+	Weak       bool // so few observations, so many comparisons: no difference however large could be found; by Correct
 	Warnings   []string
+}
+
+// Seems reports whether the interval leaves out zero, but there are too few
+// observations for the test to confirm it.
+func (c *Comparison) Seems() bool {
+	return c.Weak && !c.Differs() && (c.Difference.Lo > 0 || c.Difference.Hi < 0)
 }
 
 // Differs reports whether the two differ, as far as this sample can tell.
@@ -199,7 +208,9 @@ func Compare(a, b *Sample, unit plan.Unit, seed uint64) Comparison {
 	test := benchmath.AssumeNothing.Compare(sa, sb)
 	c.P = test.P
 	for _, w := range test.Warnings {
-		c.Warnings = append(c.Warnings, w.Error())
+		if !errors.Is(w, moremath.ErrSamplesEqual) { // all values are the same: no difference, and nothing is wrong
+			c.Warnings = append(c.Warnings, w.Error())
+		}
 	}
 	if u, err := moremath.MannWhitneyUTest(sb.Values, sa.Values, moremath.LocationDiffers); err == nil {
 		c.Effect = 2*u.U/float64(u.N1*u.N2) - 1
@@ -223,6 +234,10 @@ func Correct(family []*Comparison) {
 	for i, c := range order {
 		most = max(most, min(1, c.P*float64(len(order)-i)))
 		c.Corrected = most
+		// The smallest p that the exact test can give: all of one sample above all of the other.
+		if c.NA > 0 && c.NB > 0 {
+			c.Weak = 2/combin.GeneralizedBinomial(float64(c.NA+c.NB), float64(c.NA))*float64(len(order)) >= Alpha
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func experimentCommand(e *env) *cli.Command {
 	}
 	return &cli.Command{
 		Name: "experiment", Usage: "measure settings against each other, honestly, and report",
-		Commands: []*cli.Command{run, rep},
+		Commands: []*cli.Command{run, rep, compareCommand(e), listCommand(e)},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return usagef("framepipe experiment --help lists what there is", "unknown: experiment %s", c.Args().First())
