@@ -222,7 +222,7 @@ func (a *Analysis) method() []string {
 	list := []string{
 		fmt.Sprintf("Each of %d repeats visited every setting once, in an order drawn anew from seed %d; a visit is %d records of %v, after %v of settling that begins with the first frame that has the new settings.", p.Repeats, p.Seed, p.Records, p.Length, p.Warmup),
 		unit,
-		"Intervals are bootstrap percentile intervals at 95 % (2000 resamples, visits first, from the plan's seed). Settings are compared by the Mann-Whitney U test with Cliff's delta as effect size. The p-values of all comparisons of frame rate, median latency and age (99 %) are corrected together after Holm; those of the other figures by themselves. A difference is called one when the corrected p is below 0.05 and its interval leaves out zero.",
+		"Intervals are bootstrap percentile intervals at 95 % (2000 resamples, visits first, from the plan's seed). Settings are compared by the Mann-Whitney U test with Cliff's delta as effect size. The p-values of all comparisons of frame rate, median latency and age (99 %) are corrected together after Holm; those of the other figures by themselves. A difference is called one when the corrected p is below 0.02 and its interval leaves out zero.",
 		"Not finding a difference is not proof that there is none: the interval says how large it may be.",
 	}
 	if a.Data.Manifest.Link != "" {
