@@ -122,13 +122,18 @@ func (a *Analysis) latencies(g series) (figure, error) {
 	if !some {
 		return figure{}, nil
 	}
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{}
-	p.X.Min, p.X.Max = lo*0.85, hi*1.2
-	if p.X.Max < p.X.Min*4 { // at least two marks on the axis
-		p.X.Min, p.X.Max = p.X.Min/1.6, p.X.Max*1.6
-	}
+	logX(p, lo*0.85, hi*1.2)
 	p.Y.Min, p.Y.Max = 0, 100
 	return render("latency", "The further left, the sooner; the steeper, the steadier. All frames of all records.", "Distribution of latency", p, 3.1*vg.Inch, keys...)
+}
+
+// logX makes the horizontal axis logarithmic, with two marks at least.
+func logX(p *plot.Plot, lo, hi float64) {
+	if hi < lo*4 {
+		lo, hi = lo/1.6, hi*1.6
+	}
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{}
+	p.X.Min, p.X.Max = lo, hi
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten.
@@ -243,8 +248,7 @@ func (a *Analysis) ages(g series) (figure, error) {
 	if !some {
 		return figure{}, nil
 	}
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{}
-	p.X.Min, p.X.Max = lo*0.7, hi*1.4
+	logX(p, lo*0.7, hi*1.4)
 	return render("age", "How old what a viewer sees is, sampled all the time: it counts drops and standstills, which latency does not. Medians over the records.", "Age of the newest frame", p, rowHeight(len(g.cells)))
 }
 

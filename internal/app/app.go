@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:    onUsageError,
 		HideHelpCommand: false,
 		Commands: []*cli.Command{
-			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), experimentCommand(e), versionCommand(e),
+			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), experimentCommand(e), tuneCommand(e), versionCommand(e),
 		},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },

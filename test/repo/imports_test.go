@@ -38,8 +38,9 @@ var allowed = map[string][]string{
 	"experiment/plan":   {"capture", "frame", "stream", "wire", "internal/netem"},
 	"experiment/result": {"experiment/plan", "measure", "frame", "wire", "internal/doctor"},
 	"experiment/stats":  {"experiment/plan"},
+	"experiment/tune":   {"experiment/plan"},
 	"experiment/report": {"experiment/*", "measure", "frame", "internal/doctor", "internal/netem"},
-	"experiment":        {"experiment/plan", "experiment/result", "experiment/stats", "capture", "frame", "measure", "clocksync", "stream", "wire", "internal/doctor"},
+	"experiment":        {"experiment/plan", "experiment/result", "experiment/stats", "experiment/tune", "capture", "frame", "measure", "clocksync", "stream", "wire", "internal/doctor"},
 
 	// The program.
 	"internal/doctor": {},
