@@ -11,6 +11,9 @@ import (
 	"framepipe/measure"
 )
 
+// telling is how many seconds of a record say something about the rest.
+const telling = 0.4
+
 // Measure measures one setting for so long, or until stop says that it is
 // hopeless: what a search over settings does many times.
 func Measure(ctx context.Context, cam Camera, c *plan.Cell, warmup, length time.Duration, stop func(tune.Score) bool) (tune.Score, error) {
@@ -38,7 +41,6 @@ func Measure(ctx context.Context, cam Camera, c *plan.Cell, warmup, length time.
 	if err != nil {
 		return score, err
 	}
-	began := time.Now()
 	cam.SetTap(tap)
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
@@ -59,11 +61,11 @@ func Measure(ctx context.Context, cam Camera, c *plan.Cell, warmup, length time.
 			if silent > max(silence, 2*length) {
 				return score, fmt.Errorf("no frame came for %v", silent.Round(time.Second))
 			}
-			now := tune.Score{Latency: math.NaN(), For: time.Since(began)}
-			if live := tap.live(); live.Record != nil && live.Record.Elapsed > 0.2 {
-				now = scoreOf(live.Record)
+			live := tap.live()
+			if live.Record == nil || live.Record.Elapsed < telling {
+				continue // a few frames say nothing
 			}
-			if stop(now) {
+			if now := scoreOf(live.Record); stop(now) {
 				return now, nil
 			}
 		}

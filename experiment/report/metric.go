@@ -39,10 +39,10 @@ func age(r *result.Row) *measure.Quantiles     { return r.Age }
 // The figures, in the order of tables.
 var metrics = []metric{
 	{"fps", "frame rate", "fps", "fps", true, true, func(r *result.Row) (float64, bool) { return r.FPS, true }},
-	{"latency-p50", "latency, median", "ms", "latency-p50-ms", false, true, quantile(latency, func(q *measure.Quantiles) float64 { return q.P50 })},
-	{"latency-p99", "latency, 99 %", "ms", "latency-p99-ms", false, false, quantile(latency, func(q *measure.Quantiles) float64 { return q.P99 })},
-	{"age-p50", "age of the newest frame, median", "ms", "age-p50-ms", false, false, quantile(age, func(q *measure.Quantiles) float64 { return q.P50 })},
-	{"age-p99", "age of the newest frame, 99 %", "ms", "age-p99-ms", false, true, quantile(age, func(q *measure.Quantiles) float64 { return q.P99 })},
+	{"latency-p50", "median latency", "ms", "latency-p50-ms", false, true, quantile(latency, func(q *measure.Quantiles) float64 { return q.P50 })},
+	{"latency-p99", "99 % latency", "ms", "latency-p99-ms", false, false, quantile(latency, func(q *measure.Quantiles) float64 { return q.P99 })},
+	{"age-p50", "median age of the newest frame", "ms", "age-p50-ms", false, false, quantile(age, func(q *measure.Quantiles) float64 { return q.P50 })},
+	{"age-p99", "99 % age of the newest frame", "ms", "age-p99-ms", false, true, quantile(age, func(q *measure.Quantiles) float64 { return q.P99 })},
 	{"frame-bytes", "frame size", "bytes", "B/frame", false, false, func(r *result.Row) (float64, bool) { return r.MeanSize, r.Frames > 0 }},
 	{"lost", "frames lost", "%", "lost-%", false, false, func(r *result.Row) (float64, bool) {
 		if r.Offered == 0 {

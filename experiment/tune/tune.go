@@ -83,9 +83,10 @@ type Result struct {
 	Spent      time.Duration
 }
 
-// shortest part of the full length that says anything, and how settings shrink.
+// How long the first measurement is, and how many settings are kept.
 const (
-	firstPart = 16
+	firstPart = 16 // of the full length
+	shortest  = 500 * time.Millisecond
 	keepPart  = 5
 	fewest    = 3
 )
@@ -102,7 +103,7 @@ func Search(ctx context.Context, cfg Config) (*Result, error) {
 	// The least load first, so that a hopeless one spares all above it.
 	order := indices(len(s.Candidates))
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.load(a), s.load(b)) })
-	length := cfg.Length / firstPart
+	length := min(cfg.Length, max(cfg.Length/firstPart, shortest))
 	for _, i := range order {
 		if err := s.measure(ctx, i, length); err != nil {
 			return nil, err
