@@ -171,8 +171,10 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	}
 	c.log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup
-	wg.Go(func() { c.pings(ctx) })
+	pinging, quiet := context.WithCancel(ctx)
+	wg.Go(func() { c.pings(pinging) })
 	defer wg.Wait()
+	defer quiet() // else a camera that is gone would be noticed with the next ping only
 	defer c.Close()
 	return c.readLoop()
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -187,13 +189,11 @@ func (b *bench) camera(ctx context.Context) (*stream.Feed, error) {
 	}
 	said := time.Now()
 	for {
-		for _, f := range b.recv.Feeds() {
-			if s := f.Status(); s.Connected && (b.want == "" || f.Name() == stream.SafeName(b.want)) {
-				if s.Wire == "v0" {
-					return nil, &hinted{fmt.Errorf("camera %s speaks wire v0, which takes no settings", f.Name()), "use framepipe send with --wire v1"}
-				}
-				return f, nil
+		if f := b.find(); f != nil {
+			if f.Status().Wire == "v0" {
+				return nil, &hinted{fmt.Errorf("camera %s speaks wire v0, which takes no settings", f.Name()), "use framepipe send with --wire v1"}
 			}
+			return f, nil
 		}
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
@@ -207,6 +207,27 @@ func (b *bench) camera(ctx context.Context) (*stream.Feed, error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// find looks for the camera among those that are connected. One that was started
+// anew before its old connection was found dead is told apart by a number.
+func (b *bench) find() *stream.Feed {
+	var numbered *stream.Feed
+	for _, f := range b.recv.Feeds() {
+		if !f.Status().Connected {
+			continue
+		}
+		name := stream.SafeName(b.want)
+		if b.want == "" || f.Name() == name {
+			return f
+		}
+		if rest, ok := strings.CutPrefix(f.Name(), name+"-"); ok {
+			if _, err := strconv.Atoi(rest); err == nil {
+				numbered = f
+			}
+		}
+	}
+	return numbered
 }
 
 func (b *bench) reason() error {
