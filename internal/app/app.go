@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:    onUsageError,
 		HideHelpCommand: false,
 		Commands: []*cli.Command{
-			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), versionCommand(e),
+			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), glassCommand(e), versionCommand(e),
 		},
 		Before:                          chooseCodec,
 		EnableShellCompletion:           true,
