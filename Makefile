@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ bench: ## all benchmarks, once, in Go benchmark format
 
 bench-links: ## latency and age on bad links, by policy: table and plots in docs/; root, two hours, LINKS=-quick 12 minutes
 	go run ./test/links -out docs/links $(LINKS)
+
+bench-peers: ## side by side with other programs, in one run: table and plot in docs/performance.md
+	go run ./test/benchcodec $(PEERS)
+
+bench-browser: ## what a real Chromium displays and how late, held against the goals (a quiet machine, Debian's chromium and xvfb, 4 minutes)
+	go test -count=1 -v -run 'Figures|FramesAreDisplayed|FourCameras|WaysToShow|GlassSees' ./test/browser -figures
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz

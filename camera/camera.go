@@ -82,6 +82,7 @@ type Runner struct {
 	mu        sync.Mutex
 	interrupt context.CancelFunc // guarded by mu; ends a Next that waits
 	state     State              // guarded by mu
+	describe  func() string      // guarded by mu; how the stage converts frames
 
 	// Owned by the goroutine of Run.
 	cam   capture.Camera
@@ -123,7 +124,11 @@ func New(cfg Config) *Runner {
 func (r *Runner) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state
+	st := r.state
+	if r.describe != nil {
+		st.Codec = r.describe()
+	}
+	return st
 }
 
 // Opened is closed when Run has opened the camera for the first time and let it
@@ -379,7 +384,6 @@ func (r *Runner) publish(gone error) {
 		if r.cfg.Rotate%180 != 0 {
 			st.Width, st.Height = st.Height, st.Width
 		}
-		st.Codec = r.stage.Describe()
 		var err error
 		if st.Controls, err = r.cam.Controls(); err != nil {
 			r.cfg.Log.Debug("listing controls", "cause", err)
@@ -387,9 +391,12 @@ func (r *Runner) publish(gone error) {
 	}
 	r.mu.Lock()
 	if gone != nil { // what it was is still what it is
-		st.Info, st.Width, st.Height, st.Codec, st.Controls = r.state.Info, r.state.Width, r.state.Height, r.state.Codec, r.state.Controls
+		st.Info, st.Width, st.Height, st.Controls = r.state.Info, r.state.Width, r.state.Height, r.state.Controls
 	}
 	r.state = st
+	if gone == nil && r.cam != nil {
+		r.describe = r.stage.Describe
+	}
 	r.mu.Unlock()
 	if r.cfg.Changed != nil {
 		r.cfg.Changed()

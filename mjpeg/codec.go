@@ -20,17 +20,15 @@ type Encoder interface {
 type Decoder interface {
 	// Decode writes the picture into dst (allocated if its capacity is too small)
 	// in the tight layout of the asked format, which is I420, RGB24, BGR24 or GREY.
+	// With a *DamagedError the picture is usable as far as it goes: the compressed
+	// data were cut short or made no sense. With any other error there is none.
 	Decode(dst []byte, b []byte, format frame.FourCC) (out []byte, width, height int, err error)
+	// DecodeScaled is Decode at 1/scale of the size (1, 2, 4 or 8), rounded up; see
+	// Scaled. It takes less time than decoding at full size.
+	DecodeScaled(dst []byte, b []byte, format frame.FourCC, scale int) (out []byte, width, height int, err error)
 	// Name says which implementation this is, for reports.
 	Name() string
 }
-
-// NewEncoder returns the best encoder there is.
-func NewEncoder() Encoder { return newGoEncoder() }
-
-// NewDecoder returns the best decoder there is. Pictures beyond the limits are
-// refused by their header, before any memory is taken for them.
-func NewDecoder(l Limits) Decoder { return newStdDecoder(l) }
 
 // ErrLimit says that a picture is larger than what may be decoded.
 var ErrLimit = errors.New("picture exceeds the decoding limits")

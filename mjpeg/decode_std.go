@@ -12,10 +12,12 @@ import (
 	"framepipe/pixfmt"
 )
 
-// stdDecoder uses image/jpeg, which allocates a whole picture each time.
+// stdDecoder uses image/jpeg, which allocates a whole picture each time. It stands in
+// for kinds of JPEG that no camera makes, and tests compare the other decoder with it.
 type stdDecoder struct {
 	limits Limits
 	r      bytes.Reader
+	scaler pixfmt.Scaler
 }
 
 func newStdDecoder(l Limits) *stdDecoder { return &stdDecoder{limits: l} }
@@ -23,21 +25,17 @@ func newStdDecoder(l Limits) *stdDecoder { return &stdDecoder{limits: l} }
 func (d *stdDecoder) Name() string { return "go (image/jpeg)" }
 
 func (d *stdDecoder) Decode(dst, b []byte, format frame.FourCC) ([]byte, int, int, error) {
-	switch format {
-	case frame.I420, frame.RGB24, frame.BGR24, frame.GREY:
-	default:
-		return nil, 0, 0, fmt.Errorf("decoding JPEG to %s: %w", format, pixfmt.ErrUnsupported)
-	}
-	info, err := Header(b)
+	return d.DecodeScaled(dst, b, format, 1)
+}
+
+func (d *stdDecoder) DecodeScaled(dst, b []byte, format frame.FourCC, scale int) ([]byte, int, int, error) {
+	info, err := checkDecode(b, format, scale, d.limits)
 	if err != nil {
-		return nil, 0, 0, fmt.Errorf("decoding JPEG: %w", err)
-	}
-	if err := d.limits.Check(&info, len(b)); err != nil {
-		return nil, 0, 0, fmt.Errorf("decoding JPEG: %w", err)
+		return nil, 0, 0, err
 	}
 	n := pixfmt.Size(format, info.Width, info.Height, 0)
-	if n == 0 {
-		return nil, 0, 0, fmt.Errorf("decoding JPEG: %w: %dx%d as %s", ErrLimit, info.Width, info.Height, format)
+	if scale > 1 {
+		return d.shrink(dst, b, format, scale, n)
 	}
 	d.r.Reset(b)
 	img, err := jpeg.Decode(&d.r)
@@ -60,6 +58,29 @@ func (d *stdDecoder) Decode(dst, b []byte, format frame.FourCC) ([]byte, int, in
 		return nil, 0, 0, fmt.Errorf("decoding JPEG: %w", err)
 	}
 	return dst, info.Width, info.Height, nil
+}
+
+// shrink decodes at full size and scales down.
+func (d *stdDecoder) shrink(dst, b []byte, format frame.FourCC, scale, n int) ([]byte, int, int, error) {
+	full, w, h, err := d.DecodeScaled(make([]byte, n), b, format, 1)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	sw, sh := Scaled(w, scale), Scaled(h, scale)
+	if n := pixfmt.Size(format, sw, sh, 0); cap(dst) < n {
+		dst = make([]byte, n)
+	} else {
+		dst = dst[:n]
+	}
+	from, err := pixfmt.View(format, w, h, 0, full)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	to, err := pixfmt.View(format, sw, sh, 0, dst)
+	if err == nil {
+		err = d.scaler.Scale(&to, &from)
+	}
+	return dst, sw, sh, err
 }
 
 func (d *stdDecoder) convert(out *pixfmt.Image, img image.Image) error {

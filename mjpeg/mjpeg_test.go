@@ -3,7 +3,6 @@ package mjpeg
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -416,38 +415,5 @@ func BenchmarkSplitter(b *testing.B) {
 			b.Fatal(err)
 		}
 		f.Release()
-	}
-}
-
-func BenchmarkEncode(b *testing.B) {
-	for _, wh := range [][2]int{{320, 240}, {640, 480}} {
-		b.Run(fmt.Sprintf("%dx%d", wh[0], wh[1]), func(b *testing.B) {
-			e, f := NewEncoder(), picture(wh[0], wh[1])
-			var buf []byte
-			b.ReportAllocs()
-			for b.Loop() {
-				var err error
-				if buf, err = e.Encode(buf, f, 85); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkDecode(b *testing.B) {
-	p := sample(b, 640, 480, 85)
-	for _, to := range []frame.FourCC{frame.I420, frame.RGB24, frame.GREY} {
-		b.Run(to.Word(), func(b *testing.B) {
-			d := NewDecoder(Limits{})
-			var buf []byte
-			b.ReportAllocs()
-			for b.Loop() {
-				var err error
-				if buf, _, _, err = d.Decode(buf, p, to); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

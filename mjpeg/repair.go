@@ -5,6 +5,7 @@ type Repairs struct {
 	DHT      int // missing Huffman tables inserted
 	EOI      int // missing end markers appended: the picture may be cut short
 	Trailing int // bytes behind the end marker cut off
+	Damaged  int // pictures decoded in part, because their data end early or make no sense
 }
 
 // Any reports whether anything was wrong.
@@ -15,6 +16,7 @@ func (r *Repairs) Add(s Repairs) {
 	r.DHT += s.DHT
 	r.EOI += s.EOI
 	r.Trailing += s.Trailing
+	r.Damaged += s.Damaged
 }
 
 // Check reads the header and says what Repair would do, without touching b. For

@@ -45,6 +45,11 @@ func clip(v int32) byte {
 }
 
 func lumaOfRGB(d, s []byte, k *order) {
+	n := fastLumaOfRGB(d, s, k == &orderBGR)
+	lumaOfRGBGo(d[n:], s[3*n:], k)
+}
+
+func lumaOfRGBGo(d, s []byte, k *order) {
 	k0, k1, k2 := k.y[0], k.y[1], k.y[2]
 	for x := 0; x < len(d) && len(s) >= 3; x++ {
 		d[x] = byte((k0*int32(s[0]) + k1*int32(s[1]) + k2*int32(s[2]) + 1<<15) >> 16)
@@ -55,6 +60,11 @@ func lumaOfRGB(d, s []byte, k *order) {
 // chromaOfRGB averages each 2x2 pixels of rows a and b; a last odd column counts
 // twice.
 func chromaOfRGB(u, v, a, b []byte, k *order) {
+	n := fastChromaOfRGB(u, v, a, b, k == &orderBGR)
+	chromaOfRGBGo(u[n:], v[n:], a[6*n:], b[6*n:], k)
+}
+
+func chromaOfRGBGo(u, v, a, b []byte, k *order) {
 	v = v[:len(u)]
 	one := func(x int, s0, s1, s2 int32) {
 		c0, c1, c2 := (s0+2)>>2, (s1+2)>>2, (s2+2)>>2
@@ -74,7 +84,16 @@ func chromaOfRGB(u, v, a, b []byte, k *order) {
 }
 
 func lumaOfPacked(d, s []byte, uyvy bool) {
+	shift := 0
 	if uyvy {
+		shift = 8
+	}
+	n := fastLumaOfPacked(d, s, shift)
+	lumaOfPackedGo(d[n:], s[2*n:], uyvy)
+}
+
+func lumaOfPackedGo(d, s []byte, uyvy bool) {
+	if uyvy && len(s) > 0 {
 		s = s[1:]
 	}
 	for len(d) >= 2 && len(s) >= 3 {
@@ -87,6 +106,15 @@ func lumaOfPacked(d, s []byte, uyvy bool) {
 }
 
 func chromaOfPacked(u, v, a, b []byte, uyvy bool) {
+	shift := 8
+	if uyvy {
+		shift = 0
+	}
+	n := fastChromaOfPacked(u, v, a, b, shift)
+	chromaOfPackedGo(u[n:], v[n:], a[4*n:], b[4*n:], uyvy)
+}
+
+func chromaOfPackedGo(u, v, a, b []byte, uyvy bool) {
 	v = v[:len(u)]
 	i, j := 1, 3
 	if uyvy {
@@ -100,6 +128,11 @@ func chromaOfPacked(u, v, a, b []byte, uyvy bool) {
 }
 
 func splitUV(u, v, s []byte) {
+	n := fastSplitUV(u, v, s)
+	splitUVGo(u[n:], v[n:], s[2*n:])
+}
+
+func splitUVGo(u, v, s []byte) {
 	v = v[:len(u)]
 	for x := 0; x < len(u) && len(s) >= 2; x++ {
 		u[x], v[x] = s[0], s[1]
@@ -134,6 +167,11 @@ func pack(d, yy, u, v []byte, uyvy bool) {
 }
 
 func planarToRGB(d, yy, u, v []byte, m mix) {
+	n := fastPlanarToRGB(d, yy, u, v, m == mixBGR)
+	planarToRGBGo(d[3*n:], yy[n:], u[n/2:], v[n/2:], m)
+}
+
+func planarToRGBGo(d, yy, u, v []byte, m mix) {
 	v = v[:len(u)]
 	for x := 0; x < len(u); x++ {
 		cb, cr := int32(u[x])-128, int32(v[x])-128
@@ -150,7 +188,25 @@ func planarToRGB(d, yy, u, v []byte, m mix) {
 	}
 }
 
+// piece is how many pixels are taken apart before they are converted.
+const piece = 256
+
 func nv12ToRGB(d, yy, uv []byte, m mix) {
+	if fastRGB() {
+		var u, v [piece / 2]byte
+		for len(yy) > 0 {
+			n := min(len(yy), piece)
+			c := half(n)
+			splitUV(u[:c], v[:c], uv[:2*c])
+			planarToRGB(d[:3*n], yy[:n], u[:c], v[:c], m)
+			d, yy, uv = d[3*n:], yy[n:], uv[2*c:]
+		}
+		return
+	}
+	nv12ToRGBGo(d, yy, uv, m)
+}
+
+func nv12ToRGBGo(d, yy, uv []byte, m mix) {
 	for len(uv) >= 2 {
 		cb, cr := int32(uv[0])-128, int32(uv[1])-128
 		uv = uv[2:]
@@ -170,6 +226,23 @@ func nv12ToRGB(d, yy, uv []byte, m mix) {
 // packedToRGB takes YUYV with swap 0 and UYVY with swap 1: that is where in a
 // pair of bytes the luma is.
 func packedToRGB(d, s []byte, w, swap int, m mix) {
+	if fastRGB() {
+		var y [piece]byte
+		var u, v [piece / 2]byte
+		for w > 0 {
+			n := min(w, piece)
+			c := half(n)
+			lumaOfPacked(y[:n], s[:4*c], swap == 1)
+			chromaOfPacked(u[:c], v[:c], s[:4*c], s[:4*c], swap == 1)
+			planarToRGB(d[:3*n], y[:n], u[:c], v[:c], m)
+			d, s, w = d[3*n:], s[4*c:], w-n
+		}
+		return
+	}
+	packedToRGBGo(d, s, w, swap, m)
+}
+
+func packedToRGBGo(d, s []byte, w, swap int, m mix) {
 	l, c := swap&1, 1-swap&1
 	for ; w > 0 && len(s) >= 4; w -= 2 {
 		q := s[:4:4]

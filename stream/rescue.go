@@ -59,7 +59,7 @@ type stall struct {
 	moved time.Time // when acked last changed
 }
 
-func (st *stall) stalled(c *senderConn, look *tcpq.Probe) bool {
+func (st *stall) stalled(c *senderConn, look tcpq.Probe) bool {
 	now := time.Now()
 	patience := stallBlind
 	if look != nil {

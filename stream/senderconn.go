@@ -23,9 +23,9 @@ type senderConn struct {
 	reader  *reader // v1 only; owned by hello, then by the reply loop
 	welcome wire.Welcome
 	flight  *flight
-	gate    *tcpq.Gate  // nil where the kernel cannot be asked; owned by the send loop
-	look    *tcpq.Probe // the same; owned by who asks for the budget
-	heard   *tcpq.Probe // the same; owned by the reply loop
+	gate    *tcpq.Gate // nil where the kernel cannot be asked; owned by the send loop
+	look    tcpq.Probe // the same; owned by who asks for the budget
+	heard   tcpq.Probe // the same; owned by the reply loop
 
 	mu     sync.Mutex
 	header []byte      // guarded by mu

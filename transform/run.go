@@ -1,7 +1,10 @@
 package transform
 
 import (
+	"errors"
+
 	"framepipe/frame"
+	"framepipe/mjpeg"
 	"framepipe/pixfmt"
 )
 
@@ -104,12 +107,15 @@ func (s *Stage) run(f *frame.Frame, p *plan) (out *frame.Frame, err error) {
 func (s *Stage) decode(f *frame.Frame, p *plan, last bool) (m pixfmt.Image, out *frame.Frame, err error) {
 	dst := s.scratch[s.turn]
 	if last {
-		out = s.pool.Get(pixfmt.Size(p.decode, p.w, p.h, 0))
+		out = s.pool.Get(pixfmt.Size(p.decode, mjpeg.Scaled(p.w, p.shrink), mjpeg.Scaled(p.h, p.shrink), 0))
 		dst = out.Data
 	}
-	b, w, h, err := s.dec.Decode(dst, f.Data, p.decode)
+	b, w, h, err := s.dec.DecodeScaled(dst, f.Data, p.decode, p.shrink)
 	if err != nil {
-		return m, out, err
+		if !errors.As(err, new(*mjpeg.DamagedError)) {
+			return m, out, err
+		}
+		s.damaged.Add(1) // what there is of it is shown, as where pictures pass through
 	}
 	if last {
 		out.Data, out.Format, out.Width, out.Height, out.Stride = b, p.decode, w, h, pixfmt.Stride(p.decode, w)

@@ -9,8 +9,7 @@
 //
 // Do takes over the reference that it is given. It returns the same frame when
 // nothing had to be done, else one of the stage's own pool. Steps in between use
-// buffers that the stage keeps, so that a steady stream allocates only what the
-// JPEG decoder does. A raw frame that comes out always has the smallest stride.
+// buffers that the stage keeps, so that a steady stream allocates nothing. A raw frame that comes out always has the smallest stride.
 package transform
 
 import (
@@ -18,6 +17,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"framepipe/frame"
 	"framepipe/mjpeg"
@@ -43,6 +43,8 @@ type Stage struct {
 	dht     atomic.Int64
 	eoi     atomic.Int64
 	trail   atomic.Int64
+	damaged atomic.Int64
+	cost    atomic.Int64 // ns, smoothed
 
 	pool    frame.Pool
 	enc     mjpeg.Encoder
@@ -95,17 +97,28 @@ func (s *Stage) Quality() int { return int(s.quality.Load()) }
 
 // Repaired counts what was mended in the camera's JPEGs since the stage was made.
 func (s *Stage) Repaired() mjpeg.Repairs {
-	return mjpeg.Repairs{DHT: int(s.dht.Load()), EOI: int(s.eoi.Load()), Trailing: int(s.trail.Load())}
+	return mjpeg.Repairs{DHT: int(s.dht.Load()), EOI: int(s.eoi.Load()), Trailing: int(s.trail.Load()), Damaged: int(s.damaged.Load())}
 }
 
 // Describe says what was done to the last frame: "pass-through", or the steps.
-func (s *Stage) Describe() string { return *s.desc.Load() }
+// With steps it tells how long they take for a frame.
+func (s *Stage) Describe() string {
+	text := *s.desc.Load()
+	if c := s.Cost(); c > 0 {
+		text += fmt.Sprintf(" (%.2f ms per frame)", c.Seconds()*1e3)
+	}
+	return text
+}
+
+// Cost is how long the steps take for a frame, of late; 0 if there are none.
+func (s *Stage) Cost() time.Duration { return time.Duration(s.cost.Load()) }
 
 // plan is what one frame needs.
 type plan struct {
 	from                   frame.FourCC
 	w, h                   int          // of the picture as it came
 	decode                 frame.FourCC // decode the JPEG to this; 0 = no
+	shrink                 int          // at 1/shrink of its size, which is faster than scaling afterwards
 	first                  frame.FourCC // convert to this, because from cannot be scaled or turned; 0 = no
 	scaleW, scaleH         int          // 0 = no
 	orient, final, tighten bool
@@ -141,7 +154,14 @@ func (s *Stage) plan(f frame.FourCC, w, h int) plan {
 		default:
 			have = frame.I420
 		}
-		p.decode = have
+		p.decode, p.shrink = have, 1
+		for s := 2; s <= 8 && p.scaleW != 0; s *= 2 {
+			if sw, sh := mjpeg.Scaled(w, s), mjpeg.Scaled(h, s); sw < tw || sh < th {
+				break
+			} else if p.shrink = s; sw == tw && sh == th {
+				p.scaleW, p.scaleH = 0, 0
+			}
+		}
 	} else if change && c.Format == frame.GREY && have != frame.GREY {
 		p.first, have = frame.GREY, frame.GREY
 	} else if change && (have == frame.YUYV || have == frame.UYVY) ||
@@ -176,6 +196,7 @@ func (s *Stage) Do(f *frame.Frame) (*frame.Frame, error) {
 	}
 	if q := s.Quality(); p != s.last || q != s.lastQ {
 		s.last, s.lastQ = p, q
+		s.cost.Store(0)
 		d := s.describe(&p, q)
 		s.desc.Store(&d)
 	}
@@ -210,12 +231,18 @@ func (s *Stage) Do(f *frame.Frame) (*frame.Frame, error) {
 		f.Data, f.Stride = f.Data[:n], pixfmt.Stride(f.Format, w)
 		return f, nil
 	}
+	began := frame.SenderNow()
 	out, err := s.run(f, &p)
 	if err == nil {
 		data, format, w, h, stride := out.Data, out.Format, out.Width, out.Height, out.Stride
 		out.Meta = f.Meta
 		out.Data, out.Format, out.Width, out.Height, out.Stride = data, format, w, h, stride
 		out.Encoded = frame.SenderNow()
+		took := int64(out.Encoded.Sub(began))
+		if have := s.cost.Load(); have > 0 {
+			took = have + (took-have)/16
+		}
+		s.cost.Store(took)
 	}
 	f.Release()
 	return out, err
@@ -243,7 +270,11 @@ func (s *Stage) describe(p *plan, q int) string {
 	add := func(format string, a ...any) { steps = append(steps, fmt.Sprintf(format, a...)) }
 	c := &s.cfg
 	if p.decode != 0 {
-		add("decode to %s by %s", p.decode.Word(), s.dec.Name())
+		size := ""
+		if p.shrink > 1 {
+			size = fmt.Sprintf("at 1/%d ", p.shrink)
+		}
+		add("decode %sto %s by %s", size, p.decode.Word(), s.dec.Name())
 	}
 	if p.first != 0 {
 		add("%s to %s", p.from.Word(), p.first.Word())

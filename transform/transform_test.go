@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"strings"
 	"testing"
 
 	"framepipe/frame"
@@ -190,6 +191,44 @@ func TestPassThroughRepairs(t *testing.T) {
 	}
 	if o.back != 1 {
 		t.Errorf("%d released, want 1", o.back)
+	}
+}
+
+func TestDecodingShrinksAndForgives(t *testing.T) {
+	var o owner
+	whole := corners(t, frame.JPEG, 640, 480, nil).Data
+	for _, c := range []struct {
+		w, h int
+		want string
+	}{
+		{320, 240, "decode at 1/2 to yuv by "}, {200, 150, "decode at 1/2 to yuv by "}, {80, 60, "decode at 1/8 to yuv by "}, {640, 60, "decode to yuv by "},
+	} {
+		s, _ := New(Config{Format: frame.I420, Width: c.w, Height: c.h})
+		do := func(data []byte) *frame.Frame {
+			f := frame.New(data, &o)
+			f.Format = frame.JPEG
+			got, err := s.Do(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		got := do(whole)
+		if got.Width != c.w || got.Height != c.h || !strings.HasPrefix(s.Describe(), c.want) || strings.Contains(s.Describe(), "scale") != (c.w == 200 || c.w == 640) {
+			t.Errorf("%dx%d: %s gives %dx%d", c.w, c.h, s.Describe(), got.Width, got.Height)
+		}
+		if q := quarters(t, got); q[0]-40 > 2 || 160-q[3] > 2 {
+			t.Errorf("%dx%d: %v", c.w, c.h, q)
+		}
+		got.Release()
+		if r := s.Repaired(); r.Any() {
+			t.Errorf("%+v", r)
+		}
+		got = do(whole[:len(whole)*3/4])
+		if q := quarters(t, got); q[0]-40 > 2 || s.Repaired() != (mjpeg.Repairs{EOI: 1, Damaged: 1}) {
+			t.Errorf("%dx%d, damaged: %v %+v", c.w, c.h, q, s.Repaired())
+		}
+		got.Release()
 	}
 }
 

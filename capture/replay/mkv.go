@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"framepipe/capture/replay/stamps"
+	"framepipe/frame"
 )
 
 // Matroska as in RFC 9559 on EBML (RFC 8794). Elements are walked in the order they
@@ -29,7 +32,14 @@ const (
 	idBlockGroup     = 0xa0
 	idBlock          = 0xa1
 	idSimpleBlock    = 0xa3
+	idBlockAdditions = 0x75a1
+	idBlockMore      = 0xa6
+	idBlockAddID     = 0xee
+	idBlockAdded     = 0xa5
 )
+
+// stampsID is the BlockAddID of package stamps' entries in our own recordings.
+const stampsID = 2
 
 const maxTime = 100 * 365 * 24 * time.Hour
 
@@ -48,6 +58,9 @@ type mkvParser struct {
 	cluster uint64
 	items   []item
 	laced   int
+	addID   uint64             // of the addition that comes
+	addTo   bool               // the last block was a frame of ours, to which additions belong
+	stamped []frame.SenderTime // by item, as far as they have stamps
 }
 
 // parseMKV lists the frames of the first MJPEG track.
@@ -59,7 +72,11 @@ func parseMKV(src *source) (items []item, share time.Duration, err error) {
 			break // cut off
 		}
 		switch id {
-		case idSegment, idInfo, idTracks, idCluster, idBlockGroup:
+		case idSegment, idInfo, idTracks, idCluster, idBlockGroup, idBlockAdditions:
+			pos = body
+			continue
+		case idBlockMore:
+			p.addID = 1 // unless it says otherwise
 			pos = body
 			continue
 		case idTrackEntry:
@@ -118,7 +135,22 @@ func (p *mkvParser) visit(id uint64, body, size int64) error {
 				return err
 			}
 		}
+		p.addTo = false
 		return p.block(body, size)
+	case idBlockAddID:
+		p.addID, _ = p.uint(body, size)
+	case idBlockAdded:
+		if p.addID == stampsID && p.addTo && size >= stamps.Size && len(p.stamped) < len(p.items) {
+			var buf [stamps.Size]byte
+			b, err := p.src.read(body, stamps.Size, buf[:])
+			if err != nil {
+				return nil
+			}
+			if s, ok := stamps.Parse(b); ok {
+				p.stamped = append(p.stamped, make([]frame.SenderTime, len(p.items)-1-len(p.stamped))...)
+				p.stamped = append(p.stamped, s.Captured)
+			}
+		}
 	}
 	return nil
 }
@@ -162,6 +194,7 @@ func (p *mkvParser) block(body, size int64) error {
 	o := int64(n + 3)
 	length := min(size, p.src.size-body) - o
 	p.items = append(p.items, item{at: time.Duration(at), off: body + o, n: int(min(length, math.MaxInt32))})
+	p.addTo = true
 	return nil
 }
 
@@ -172,6 +205,7 @@ func (p *mkvParser) finish() ([]item, time.Duration, error) {
 		}
 		return nil, 0, errors.New("this Matroska file has no frames")
 	}
+	p.sharpen()
 	// Times begin at 0 and never go back.
 	first, last := p.items[0].at, time.Duration(0)
 	for i := range p.items {
@@ -186,6 +220,28 @@ func (p *mkvParser) finish() ([]item, time.Duration, error) {
 		share = time.Second / defaultFPS
 	}
 	return p.items, share, nil
+}
+
+// sharpen takes the camera's own stamps, in nanoseconds, for the file's times, which
+// are rounded to microseconds, as long as both tell the same: a timelapse is played
+// at the file's times, and where the camera's clock was set the file's go on.
+func (p *mkvParser) sharpen() {
+	const rounding = 2 * time.Microsecond
+	var base time.Duration
+	known := false
+	for i, c := range p.stamped {
+		it := &p.items[i]
+		if c == 0 {
+			known = false
+			continue
+		}
+		at := base + time.Duration(c)
+		if d := at - it.at; !known || d > rounding || d < -rounding {
+			base, known = it.at-time.Duration(c), true
+			continue
+		}
+		it.at = at
+	}
 }
 
 // element reads the header at pos. Size is -1 where it is unknown.

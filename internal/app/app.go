@@ -14,10 +14,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"framepipe/capture"
+	"framepipe/mjpeg"
 )
 
 // version is set by the linker for releases.
@@ -85,8 +87,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:    onUsageError,
 		HideHelpCommand: false,
 		Commands: []*cli.Command{
-			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), experimentCommand(e), tuneCommand(e), versionCommand(e),
+			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), glassCommand(e), experimentCommand(e), tuneCommand(e), versionCommand(e),
 		},
+		Before:                          chooseCodec,
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) { c.Hidden = false },
 		Action: func(_ context.Context, c *cli.Command) error {
@@ -103,6 +106,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	return e.report(root.Run(ctx, args))
+}
+
+// chooseCodec does what FRAMEPIPE_JPEG says; without it the better codec is taken.
+func chooseCodec(ctx context.Context, _ *cli.Command) (context.Context, error) {
+	if _, err := mjpeg.Choose(os.Getenv("FRAMEPIPE_JPEG")); err != nil {
+		return ctx, usagef("unset FRAMEPIPE_JPEG: the program's own codec is always there", "FRAMEPIPE_JPEG: %w", err)
+	}
+	return ctx, nil
+}
+
+// codecText is what `framepipe doctor` says of the codec; it measures for a moment.
+func codecText() string {
+	c := mjpeg.Chosen()
+	text := c.Encoder
+	if c.Decoder != c.Encoder {
+		text += ", decoding by " + c.Decoder
+	}
+	text += " (" + c.Why + ")"
+	if enc, dec, err := mjpeg.Measure(640, 480, 85, 200*time.Millisecond); err == nil {
+		text += fmt.Sprintf("; a frame of 640x480 takes %.2f ms to encode, %.2f ms to decode", enc.Seconds()*1e3, dec.Seconds()*1e3)
+	}
+	return text
 }
 
 // env is what commands talk to.

@@ -13,6 +13,7 @@ import (
 	"framepipe/camera"
 	"framepipe/capture"
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/stream"
 )
 
@@ -39,6 +40,7 @@ func demoCommand(e *env) *cli.Command {
 func demo(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, false)
 	r := &receiving{env: e, con: con, log: con.logger(), records: c.Int("records")}
+	r.recorder.Dir, r.recorder.Options = "recordings", record.Options{Software: "framepipe " + Version(), Log: r.log}
 	format, err := frame.ParseFormat(c.String("format"))
 	if err != nil {
 		return &usageError{err: err}

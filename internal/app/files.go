@@ -1,18 +1,13 @@
 package app
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
-	"framepipe/frame"
 	"framepipe/measure"
-	"framepipe/mjpeg"
-	"framepipe/stream"
 )
 
 // summaries writes a summary file for each camera: the first has the name that
@@ -78,39 +73,4 @@ func (s *summaries) close() {
 	for _, f := range s.files {
 		f.f.Close()
 	}
-}
-
-// savePictures writes a camera's frames as JPEG files until ctx ends. A disk that
-// is slower than the camera loses frames here, counted, and nowhere else.
-func savePictures(ctx context.Context, f *stream.Feed, dir string, log *slog.Logger) {
-	v := f.Hub.Subscribe()
-	defer v.Close()
-	enc := mjpeg.NewEncoder()
-	var buf []byte
-	saved, failed := 0, false
-	for {
-		fr, err := v.Next(ctx)
-		if err != nil {
-			break
-		}
-		data := fr.Data
-		if fr.Format != frame.JPEG {
-			if buf, err = enc.Encode(buf[:0], fr, 95); err == nil {
-				data = buf
-			}
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%09d.jpg", f.Name(), fr.Seq)), data, 0o666)
-		}
-		fr.Release()
-		if err != nil {
-			if !failed {
-				log.Error("cannot save pictures", "camera", f.Name(), "cause", err)
-			}
-			failed = true
-			continue
-		}
-		saved++
-	}
-	log.Info(fmt.Sprintf("%s: %d pictures saved in %s, %d passed over because the disk was busy", f.Name(), saved, dir, v.Dropped()))
 }

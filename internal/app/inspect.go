@@ -14,7 +14,6 @@ import (
 	"framepipe/capture/open"
 	"framepipe/capture/v4l2src"
 	"framepipe/internal/doctor"
-	"framepipe/mjpeg"
 )
 
 func devicesCommand(e *env) *cli.Command {
@@ -125,7 +124,7 @@ func doctorCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "source", Usage: "look at this camera only, v4l2:/dev/video0"},
 		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: mjpeg.NewEncoder().Name()})
+			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: codecText()})
 			if c.Bool("json") {
 				return writeJSON(e.stdout, found)
 			}

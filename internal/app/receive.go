@@ -20,6 +20,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -35,6 +36,12 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
 		&cli.StringFlag{Name: "frame-log", Usage: "write every frame's stamps and delays to `FILE` (CSV)"},
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
+		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
+		&cli.StringFlag{Name: "record-dir", Value: "recordings", Usage: "where the page may record to; \"\" = it may not"},
+		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
+		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
+		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
+		&cli.StringFlag{Name: "allow-origin", Usage: "let web pages of `ORIGIN` (https://host, or * for all) read pictures and figures"},
 		&cli.StringFlag{Name: "token", Usage: "accept only cameras that know this secret"},
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
@@ -58,7 +65,7 @@ func receiveCommand(e *env) *cli.Command {
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
-	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json")}
+	r := &receiving{env: e, con: con, log: con.logger(), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -70,6 +77,11 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		return usagef("", "--record-length %v: use 10ms or more", cfg.RecordLength)
 	case cfg.Records < 0:
 		return usagef("", "--records %d: use 0 or more", cfg.Records)
+	case r.every < 0:
+		return usagef("", "--every %v: use 0 or more", r.every)
+	}
+	if err := r.recordings(c); err != nil {
+		return err
 	}
 	local, err := cameraConfig(c)
 	if err != nil {
@@ -98,7 +110,6 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	r.save = c.String("save")
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
@@ -141,22 +152,31 @@ func admit(token string) func(netip.Addr, *wire.HelloText) error {
 
 // receiving is a receiver with all that it writes to.
 type receiving struct {
-	env  *env
-	con  *console
-	log  *slog.Logger
-	json bool
-	save string
+	env   *env
+	con   *console
+	log   *slog.Logger
+	json  bool
+	quiet bool // records are not printed
+
+	allowOrigin  string
+	save, record string // as the flags
+	every        time.Duration
+	recorder     record.Manager
 
 	records   int // as --records
 	recv      *stream.Receiver
+	web       *web.Server           // nil = none
+	page      string                // its address
+	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
 	logFile   *os.File
 
-	mu   sync.Mutex
-	done map[string]bool // guarded by mu; cameras that have all their records
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	mu         sync.Mutex
+	done       map[string]bool // guarded by mu; cameras that have all their records
+	recordedTo *stream.Feed    // guarded by mu; whose frames go to the file that --record names
+	stop       context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 func (r *receiving) openFiles(c *cli.Command, cfg *stream.ReceiverConfig) error {
@@ -218,6 +238,9 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			return err
 		}
 	}
+	if r.beside != nil {
+		r.wg.Go(func() { r.beside(ctx) })
+	}
 	var localErr error
 	if local.Source != "" {
 		r.wg.Go(func() {
@@ -237,6 +260,7 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	r.wg.Wait()
 	closed.end()
 	writer.Wait()
+	err = errors.Join(err, r.endRecordings())
 	r.con.setStatus("")
 	for _, f := range r.recv.Feeds() {
 		r.finalLine(f)
@@ -250,8 +274,9 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if err != nil {
 		return listenError(err, "--http", addr)
 	}
+	r.web = web.New(web.Config{Cameras: r.recv, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           web.New(web.Config{Cameras: r.recv, Version: Version(), Log: r.log}),
+		Handler:           r.web,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -259,7 +284,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		}
 	})
 	context.AfterFunc(ctx, func() { srv.Close() })
-	r.log.Info("the page is at " + pageAddress(ln.Addr()))
+	r.page = pageAddress(ln.Addr())
+	r.log.Info("the page is at " + r.page)
 	return nil
 }
 
@@ -304,19 +330,24 @@ func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
 // opened is told each new camera.
 func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.save != "" {
-		r.wg.Go(func() { savePictures(ctx, f, r.save, r.log) })
+		r.wg.Go(func() { savePictures(ctx, f, r.save, r.every, r.log) })
+	}
+	if r.record != "" {
+		r.startRecording(f)
 	}
 }
 
 // recorded writes a closed record everywhere. With --records, the run ends when
 // every camera has them all.
 func (r *receiving) recorded(rec *measure.Record) {
-	if r.json {
+	switch {
+	case r.quiet:
+	case r.json:
 		b, err := json.Marshal(rec)
 		if err == nil {
 			r.con.line(r.env.stdout, string(b))
 		}
-	} else {
+	default:
 		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
 	}
 	if r.summaries != nil {

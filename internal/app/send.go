@@ -316,4 +316,7 @@ func (s *sending) finalLines(log *slog.Logger) {
 		text += fmt.Sprintf("; %d UNACCOUNTED FOR: this is a bug", n)
 	}
 	log.Info(text)
+	if codec := s.cam.State().Codec; codec != "" {
+		log.Info("each frame: " + codec)
+	}
 }

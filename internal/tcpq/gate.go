@@ -42,11 +42,41 @@ type Info struct {
 	Retrans     uint32 // segments sent again, in all
 }
 
+// Probe tells how far a connection's bytes have come, without allocating: it is
+// asked up to a thousand times a second. Not for concurrent use.
+type Probe interface {
+	// Queued is how many bytes were written and are not acknowledged by the other
+	// side's kernel.
+	Queued() (int, error)
+	Info() (Info, error)
+}
+
+// NewProbe returns nil where nobody can be asked. A connection that is a Probe
+// itself is asked itself, as a simulated one is; one that wraps another, as TLS
+// does, is asked for that (NetConn).
+func NewProbe(conn net.Conn) Probe {
+	if p, ok := conn.(Probe); ok {
+		return p
+	}
+	return newSockProbe(inner(conn))
+}
+
+// inner is the socket below a connection that wraps one.
+func inner(conn net.Conn) net.Conn {
+	for {
+		w, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = w.NetConn()
+	}
+}
+
 // Gate opens when a connection's queue of unacknowledged bytes is about what the
 // link needs to stay busy. The zero of it, a nil Gate, is always open. Wait is
 // for one goroutine.
 type Gate struct {
-	probe *Probe
+	probe Probe
 	pause *time.Timer
 	limit atomic.Int64
 	known atomic.Uint64 // bytes/s; see Believe

@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Probe asks the kernel about one TCP connection without allocating: it is used
-// up to a thousand times a second. Not for concurrent use.
-type Probe struct {
+// sockProbe asks the kernel about one TCP connection.
+type sockProbe struct {
 	rc   syscall.RawConn
 	raw  unix.TCPInfo
 	n    int
@@ -20,8 +19,7 @@ type Probe struct {
 	size uint32
 }
 
-// NewProbe returns nil where the kernel cannot be asked.
-func NewProbe(conn net.Conn) *Probe {
+func newSockProbe(conn net.Conn) Probe {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil
@@ -30,7 +28,7 @@ func NewProbe(conn net.Conn) *Probe {
 	if err != nil {
 		return nil
 	}
-	p := &Probe{rc: rc}
+	p := &sockProbe{rc: rc}
 	p.qf = func(fd uintptr) { p.n, p.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
 	p.inf = func(fd uintptr) {
 		p.size = uint32(unsafe.Sizeof(p.raw))
@@ -47,9 +45,8 @@ func NewProbe(conn net.Conn) *Probe {
 	return p
 }
 
-// Queued is how many bytes were written and are not acknowledged by the other
-// side's kernel (SIOCOUTQ, tcp(7)).
-func (p *Probe) Queued() (int, error) {
+// Queued is SIOCOUTQ, tcp(7).
+func (p *sockProbe) Queued() (int, error) {
 	if err := p.rc.Control(p.qf); err != nil {
 		return 0, err
 	}
@@ -57,7 +54,7 @@ func (p *Probe) Queued() (int, error) {
 }
 
 // Info is TCP_INFO; fields that an older kernel does not know are zero.
-func (p *Probe) Info() (Info, error) {
+func (p *sockProbe) Info() (Info, error) {
 	p.raw = unix.TCPInfo{}
 	if err := p.rc.Control(p.inf); err != nil {
 		return Info{}, err

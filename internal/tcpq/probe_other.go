@@ -2,19 +2,7 @@
 
 package tcpq
 
-import (
-	"errors"
-	"net"
-)
+import "net"
 
-// Probe: this system does not tell how much of a connection's data is on the way.
-type Probe struct{}
-
-// NewProbe returns nil.
-func NewProbe(net.Conn) *Probe { return nil }
-
-// Queued fails.
-func (*Probe) Queued() (int, error) { return 0, errors.ErrUnsupported }
-
-// Info fails.
-func (*Probe) Info() (Info, error) { return Info{}, errors.ErrUnsupported }
+// This system does not tell how much of a connection's data is on the way.
+func newSockProbe(net.Conn) Probe { return nil }

@@ -59,7 +59,7 @@ func SetRTOMin(conn net.Conn, d time.Duration) error {
 }
 
 func control(conn net.Conn, f func(fd int) error) error {
-	sc, ok := conn.(syscall.Conn)
+	sc, ok := inner(conn).(syscall.Conn)
 	if !ok {
 		return errors.ErrUnsupported
 	}
@@ -67,9 +67,9 @@ func control(conn net.Conn, f func(fd int) error) error {
 	if err != nil {
 		return err
 	}
-	var inner error
-	if err := rc.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+	var failed error
+	if err := rc.Control(func(fd uintptr) { failed = f(int(fd)) }); err != nil {
 		return err
 	}
-	return inner
+	return failed
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -100,6 +101,9 @@ type State struct {
 	stream.Status
 	Displayed *measure.Displayed `json:"displayed,omitempty"` // by all viewers of the page together; absent when there was none
 	Displays  []ViewerState      `json:"displays"`            // viewers of the page, now
+	Recording *record.Status     `json:"recording,omitempty"` // the newest one; absent when there was none
+	OK        bool               `json:"ok"`                  // true, as ustreamer says it
+	Result    *ustreamer         `json:"result"`              // what ustreamer's clients read
 }
 
 // ViewerState is one viewer of the page. Absent is unknown.
@@ -116,7 +120,8 @@ type ViewerState struct {
 
 func (s *Server) status(f *stream.Feed, only uint64) State {
 	l, now := s.looks(f), frame.ReceiverNow()
-	st := State{Status: f.Status(), Displays: l.states(now, only)}
+	st := State{Status: f.Status(), Displays: l.states(now, only), Recording: s.cfg.Recorder.Status(f), OK: true}
+	st.Result = ustreamerState(&st.Status)
 	if d := l.display.State(now); d.Shown+d.Overtaken+d.Failed > 0 {
 		st.Displayed = &d
 	}

@@ -28,7 +28,6 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	h := w.Header()
 	h.Set("Content-Type", "multipart/x-mixed-replace; boundary="+boundary)
 	h.Set("Pragma", "no-cache")
-	h.Set("Access-Control-Allow-Origin", "*")
 	if r.Method == http.MethodHead {
 		return
 	}

@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/glass"
+	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -43,10 +45,12 @@ type Cameras interface {
 
 // Config is what a Server needs.
 type Config struct {
-	Cameras Cameras
-	Version string
-	Quality int // JPEG quality for raw streams; 0 = 85
-	Log     *slog.Logger
+	Cameras     Cameras
+	Recorder    *record.Manager // nil = nothing is recorded
+	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
+	Version     string
+	Quality     int // JPEG quality for raw streams; 0 = 85
+	Log         *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -55,9 +59,10 @@ type Server struct {
 	mux *http.ServeMux
 
 	mu       sync.Mutex
-	encoders map[*stream.Feed]*shared // guarded by mu; of raw feeds that somebody looks at
-	looking  map[*stream.Feed]*looks  // guarded by mu; who looks at what
-	viewerID atomic.Uint64            // of the newest viewer of the page
+	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
+	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
+	viewerID atomic.Uint64                   // of the newest viewer of the page
 }
 
 // New returns a handler for everything that `receive --http` serves.
@@ -66,7 +71,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -85,6 +90,14 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /cameras/{name}/history", s.named(s.history))
 	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
 	s.mux.HandleFunc("POST /cameras/{name}/control", s.named(s.control))
+	s.mux.HandleFunc("GET /cameras/{name}/record", s.named(s.recording))
+	s.mux.HandleFunc("POST /cameras/{name}/record", s.named(s.record))
+	s.mux.HandleFunc("GET /glass", s.glassPage)
+	s.mux.HandleFunc("GET /cameras/{name}/glass", s.named(s.glassState))
+	s.mux.HandleFunc("GET /cameras/{name}/glass/picture", s.named(s.glassPicture))
+	s.mux.HandleFunc("GET /cameras/{name}/glass/ws", s.named(s.glassSocket))
+	s.mux.HandleFunc("GET /recordings", s.recordings)
+	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
 	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
 	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
@@ -102,15 +115,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Server", "framepipe/"+s.cfg.Version)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if s.allowOrigin(w, r) {
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// policy lets our pages load from here only.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // root is the page, or what mjpg-streamer serves at the same place:
 // /?action=stream, /?action=snapshot, either with _N for the Nth camera from 0.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	action := r.URL.Query().Get("action")
 	if action == "" {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", policy)
 		http.ServeFileFS(w, r, assets, "assets/index.html")
 		return
 	}
@@ -191,9 +210,13 @@ func reply(w http.ResponseWriter, v any) {
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
-	all := []stream.Status{}
+	type entry struct {
+		stream.Status
+		Recording *record.Status `json:"recording,omitempty"`
+	}
+	all := []entry{}
 	for _, f := range s.cfg.Cameras.Feeds() {
-		all = append(all, f.Status())
+		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f)})
 	}
 	reply(w, all)
 }
@@ -232,23 +255,46 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok\n")
 }
 
-// control changes settings of a camera. A page of another origin must not be able
-// to: it cannot send this content type without being asked first, and its Origin
-// is not ours.
-func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+// mayChange answers requests that would change something and may not: a page of
+// another origin must not be able to. It cannot send this content type without being
+// asked first, and its Origin is not ours.
+func mayChange(w http.ResponseWriter, r *http.Request) bool {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		fail(w, http.StatusUnsupportedMediaType, "send settings as JSON, with Content-Type: application/json")
-		return
+		return false
 	}
 	if why := foreign(r); why != "" {
 		fail(w, http.StatusForbidden, "settings can be changed only from this server's own page: "+why)
-		return
+		return false
 	}
-	var set wire.Settings
+	return true
+}
+
+// body reads a request of JSON, and answers one that is none.
+func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&set); err != nil {
+	err := d.Decode(v)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("there is something behind the JSON object")
+		}
+	}
+	if _, big := errors.AsType[*http.MaxBytesError](err); big {
+		fail(w, http.StatusRequestEntityTooLarge, "settings: more than 64 KiB")
+		return false
+	}
+	if err != nil {
 		fail(w, http.StatusBadRequest, "settings: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// control changes settings of a camera.
+func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
+	var set wire.Settings
+	if !mayChange(w, r) || !body(w, r, &set) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)

@@ -12,12 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"framepipe/camera"
 	"framepipe/capture"
 	"framepipe/capture/pattern"
 	"framepipe/frame"
+	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -78,7 +82,8 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
+	recorder := &record.Manager{Dir: t.TempDir()}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Recorder: recorder, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv}
@@ -95,6 +100,9 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 			if err := <-c; err != nil {
 				t.Error(err)
 			}
+		}
+		if err := recorder.StopAll(context.Background()); err != nil {
+			t.Error(err)
 		}
 		recv.Finish()
 	}
@@ -173,6 +181,17 @@ func TestPictureFiguresAndSettings(t *testing.T) {
 	eval[any](p, `(() => { const s = document.querySelector("#set-size"); s.value = "99999x1"; s.dispatchEvent(new Event("change")); })()`)
 	p.until("the refusal", `document.querySelector(".answer.bad")?.textContent.includes("use 1 to")`)
 	p.shot("refused")
+
+	// A recording, by keyboard and by button.
+	p.do("key v", chromedp.KeyEvent("v"))
+	p.until("REC in the picture", `/^REC 00:0/.test(document.querySelector(".hud-rec").textContent)`)
+	p.until("frames recorded", `/Recording for .*: [1-9]\d* frames/.test(document.querySelector("#recording .dim").textContent)`)
+	p.shot("recording")
+	eval[any](p, `document.querySelector("button.record").click()`)
+	p.until("it is a file", `document.querySelector("#recording .files a")?.textContent.startsWith("door-")`)
+	if s := r.state("door").Recording; s == nil || s.Recording || s.Frames == 0 || s.Error != "" {
+		t.Errorf("the recording: %+v", s)
+	}
 
 	// Freeze, turn, help, by keyboard.
 	key := func(k string) { p.do("key "+k, chromedp.KeyEvent(k)) }
@@ -266,11 +285,11 @@ func TestFourCamerasAreDisplayed(t *testing.T) {
 			least, text = min(least, share), text+fmt.Sprintf(" %.0f %%", 100*share)
 		}
 		t.Logf("try %d: displayed%s", try, text)
-		if best = max(best, least); best >= 0.9 {
+		if best = max(best, least); best >= goal(.97, .9) {
 			break
 		}
 	}
-	if best < 0.6 { // software rendering, and four encoders beside it on two cores
+	if best < goal(.97, .6) { // software rendering, and four encoders beside it on two cores
 		t.Errorf("the camera that fares worst has %.0f %% of its frames displayed", 100*best)
 	}
 	p.shot("four")
@@ -346,7 +365,7 @@ func TestSizes(t *testing.T) {
 		"door": {Width: 640, Height: 480, FPS: 10, Format: frame.JPEG}, "roof": {Width: 320, Height: 240, FPS: 10, Format: frame.I420}, "tall": {Width: 240, Height: 320, FPS: 10, Format: frame.JPEG},
 	}
 	r := receive(t, "", cams)
-	for _, size := range [][2]int{{360, 640}, {1280, 800}, {3840, 2160}} {
+	for _, size := range [][2]int{{360, 640}, {768, 1024}, {1280, 800}, {1920, 1080}, {3840, 2160}} {
 		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
 			for _, view := range []struct{ name, hash, ready string }{
 				{"grid", "#/", `document.querySelectorAll("main.grid .tile").length === 3 && document.querySelector(".screen:not(.waiting) canvas")`},
@@ -358,8 +377,47 @@ func TestSizes(t *testing.T) {
 				if w := eval[[]int](p, `[document.documentElement.scrollWidth, document.documentElement.clientWidth]`); w[0] > w[1] {
 					t.Errorf("%s is %d pixels wide in %d", view.name, w[0], w[1])
 				}
-				p.shot(fmt.Sprintf("%s-%dx%d", view.name, size[0], size[1]))
+				for _, theme := range []string{"dark", "light"} {
+					p.until(theme, `document.documentElement.dataset.theme === "`+theme+`" || (document.getElementById("theme").click(), false)`)
+					p.until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
+					p.shot(fmt.Sprintf("%s-%s-%dx%d", view.name, theme, size[0], size[1]))
+				}
 			}
 		})
+	}
+}
+
+// A page that is left open: what it holds does not grow. A shortened day: memory
+// after a collection, and the number of nodes, some seconds apart.
+func TestPageHoldsNoMore(t *testing.T) {
+	b := chromium(t)
+	r := receive(t, "", usual)
+	p := open(t, b, r.url(), 1280, 800)
+	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
+	type held struct{ bytes, nodes float64 }
+	measure := func() held {
+		ctx, cancel := context.WithTimeout(p.ctx, patience)
+		defer cancel()
+		used, err := chromedp.Run(ctx, func(ctx context.Context, _ *chromedp.Target) (runtime.GetHeapUsageResult, error) {
+			if _, err := chromedp.Call(ctx, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
+				return runtime.GetHeapUsageResult{}, err
+			}
+			return chromedp.Call(ctx, runtime.GetHeapUsage, cdp.Empty{})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held{used.UsedSize, eval[float64](p, `document.querySelectorAll("*").length`)}
+	}
+	time.Sleep(5 * time.Second)
+	early := measure()
+	time.Sleep(15 * time.Second)
+	late := measure()
+	t.Logf("after 5 s %.0f kB and %.0f nodes, after 20 s %.0f kB and %.0f nodes", early.bytes/1000, early.nodes, late.bytes/1000, late.nodes)
+	// Ten minutes of charts and a hundred records are kept, so some growth is meant: 30
+	// frames a second that stayed would be 450 pictures and megabytes by now.
+	if late.bytes > early.bytes+1e6 || late.nodes > early.nodes+200 {
+		t.Errorf("it grows: %+v, then %+v", early, late)
 	}
 }

@@ -76,7 +76,7 @@ func targets(t *testing.T) map[string]bool {
 
 func TestMakefile(t *testing.T) {
 	have := targets(t)
-	for _, want := range []string{"help", "build", "demo", "test", "check", "bench", "bench-links", "fuzz", "dist", "test-pi", "clean"} {
+	for _, want := range []string{"help", "build", "demo", "test", "check", "bench", "bench-links", "bench-peers", "fuzz", "dist", "test-pi", "clean"} {
 		if !have[want] {
 			t.Errorf("Makefile has no target %s", want)
 		}

@@ -16,10 +16,12 @@ var allowed = map[string][]string{
 	"frame":     {},
 	"wire":      {"frame"},
 	"pixfmt":    {"frame"},
-	"mjpeg":     {"frame", "pixfmt"},
+	"mjpeg":     {"frame", "pixfmt", "mjpeg/internal/*"},
 	"transform": {"frame", "pixfmt", "mjpeg"},
 	"clocksync": {"frame"},
 	"measure":   {"frame", "clocksync"},
+
+	"mjpeg/internal/*": {},
 
 	// Cameras.
 	"v4l2":               {},
@@ -28,6 +30,7 @@ var allowed = map[string][]string{
 	"capture/*":          {"capture", "capture/internal/*", "frame", "pixfmt", "mjpeg", "v4l2"},
 	"capture/*/*":        {"frame"}, // a part of one camera that others may use too
 	"capture/pattern":    {"capture", "capture/internal/*", "capture/pattern/*", "frame", "pixfmt", "mjpeg"},
+	"capture/replay":     {"capture", "capture/internal/*", "capture/replay/*", "frame", "mjpeg"},
 	"capture/open":       {"capture", "capture/*", "frame", "pixfmt", "mjpeg", "v4l2"},
 	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
 
@@ -46,7 +49,9 @@ var allowed = map[string][]string{
 	"internal/doctor": {},
 	"internal/netem":  {},
 	"internal/tcpq":   {},
-	"internal/web":    {"frame", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
+	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
+	"internal/web":    {"frame", "internal/glass", "internal/record", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":    {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }

@@ -185,6 +185,25 @@ func (r *runner) armTests() {
 	r.goTest("arm/6, emulated",
 		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=6", trimpath(), "FRAMEPIPE_EMULATED=1"},
 		append([]string{"-timeout", "10m", "-exec", emulator}, dirs...)...)
+	r.vectorTests()
+}
+
+// vectorTests runs the packages that have kernels in assembly with those of the other
+// machine, and without any.
+func (r *runner) vectorTests() {
+	dirs := []string{"./mjpeg", "./pixfmt", "./transform"}
+	r.goTest("without assembly", nil, append([]string{"-vet=off", "-tags", "purego"}, dirs...)...)
+	if runtime.GOARCH == "arm64" {
+		return
+	}
+	const emulator = "qemu-aarch64-static"
+	if !have(emulator) {
+		r.omit("arm64 tests", "need "+emulator+" (apt-get install qemu-user-static)")
+		return
+	}
+	r.goTest("arm64, emulated",
+		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64", trimpath(), "FRAMEPIPE_EMULATED=1"},
+		append([]string{"-vet=off", "-timeout", "10m", "-exec", emulator}, dirs...)...)
 }
 
 func (r *runner) platforms() {

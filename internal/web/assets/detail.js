@@ -4,6 +4,7 @@
 import { bound, count, element, fine, icon, json, kilo, ms, number, text, words } from "./dom.js";
 import { Charts } from "./charts.js";
 import { Controls } from "./controls.js";
+import { Recorder } from "./recorder.js";
 
 const stageOrder = ["driver", "encode", "queue", "network", "transfer", "deliver"];
 
@@ -14,17 +15,20 @@ export class Detail {
     this.figures = new Map();
     this.charts = new Charts(camera.path, () => this.screen.live.viewer);
     this.controls = new Controls(camera.path, () => this.charts.refresh());
+    this.recorder = new Recorder(camera.path, () => this.charts.refresh());
     this.sub = element("p", { class: "sub" });
     this.notes = element("ul", { class: "notes" });
     this.strip = element("dl", { class: "figures" });
     this.stages = element("tbody");
     this.losses = element("div", { class: "losses" });
     this.records = element("tbody");
-    this.links = element("p", { class: "links" }, ...["stream", "snapshot", "state", "records", "history"].map((p) => element("a", { href: `${camera.path}/${p}` }, p)));
+    this.links = element("p", { class: "links" }, ...["stream", "snapshot", "state", "records", "history"].map((p) => element("a", { href: `${camera.path}/${p}` }, p)),
+      element("a", { href: `glass?camera=${encodeURIComponent(camera.name)}`, title: "film this screen with the camera: latency from screen to delivery" }, "glass to glass"));
     const button = (name, label, key, act) => element("button", { class: "icon", title: `${label} (${key})`, "aria-label": label, onclick: act }, icon(name));
     this.iceButton = button("freeze", "freeze the picture", "Space", () => this.freeze());
     this.toolbar = element("div", { class: "toolbar", role: "toolbar", "aria-label": "picture" },
       button("photo", "save a snapshot", "S", () => this.snapshot()),
+      this.recorder.button,
       this.iceButton,
       button("rotate", "turn the picture by 90°", "R", () => this.rotate()),
       button("hud", "figures in the picture", "H", () => document.body.classList.toggle("nohud")),
@@ -37,7 +41,8 @@ export class Detail {
       element("aside", { class: "side" },
         card("Settings", this.controls.root, "settings"),
         card("Latency by stage", table(["stage", "p50", "p90", "p99", "max ms"], this.stages, "Latency by stage, of the open record")),
-        card("Losses", this.losses)),
+        card("Losses", this.losses),
+        this.recorder.card),
       element("section", { class: "more" },
         this.charts.root,
         card("Records", element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "records" },
@@ -92,6 +97,10 @@ export class Detail {
     element("a", { href: `${this.camera.path}/snapshot`, download: `${this.camera.name}-${stamp}.jpg` }).click();
   }
 
+  record() {
+    return this.recorder.toggle();
+  }
+
   figure(name, value, unit, title, bad) {
     let f = this.figures.get(name);
     if (!f) {
@@ -130,6 +139,7 @@ export class Detail {
     this.stageRows(record, d);
     this.lossRows(live, d);
     this.controls.update(s);
+    this.recorder.update(s.recording);
     this.charts.tick();
     const notes = [...(st.camera?.notes ?? [])];
     if (live.total_imbalance) notes.push(`the ledger does not balance by ${live.total_imbalance} frames: this is a bug`);

@@ -218,6 +218,7 @@ document.addEventListener("keydown", (e) => {
     f: () => detail?.fullscreen(),
     r: () => detail?.rotate(),
     s: () => detail?.snapshot(),
+    v: () => detail?.record(),
     h: () => document.body.classList.toggle("nohud"),
     c: () => detail?.focusControls(),
     " ": () => !onButton && detail?.freeze(),

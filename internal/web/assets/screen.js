@@ -4,6 +4,7 @@
 
 import { bound, element, kilo, ms, number, text } from "./dom.js";
 import { Live } from "./live.js";
+import { lasted } from "./recorder.js";
 
 export class Screen {
   constructor(name, path) {
@@ -15,7 +16,8 @@ export class Screen {
     this.age = element("span", { class: "wide" });
     this.size = element("span", { class: "wide" });
     this.lost = element("span", { class: "hud-lost" });
-    this.hud = element("div", { class: "hud", "aria-hidden": "true" }, this.title, this.rate, this.latency, this.age, this.size, this.lost);
+    this.rec = element("span", { class: "hud-rec" });
+    this.hud = element("div", { class: "hud", "aria-hidden": "true" }, this.title, this.rate, this.latency, this.age, this.size, this.lost, this.rec);
     this.cause = element("p");
     this.hint = element("p", { class: "hint" });
     this.word = element("b");
@@ -92,6 +94,8 @@ export class Screen {
     text(this.size, connected && live.frame_bytes ? `${live.width && live.height ? `${live.width}×${live.height} ` : ""}${kilo(live.frame_bytes)} kB` : "");
     const lost = live ? live.total_offered - live.total_delivered : 0;
     text(this.lost, lost > 0 ? `lost ${lost}` : "");
+    const r = status?.recording;
+    text(this.rec, r?.recording ? (r.error ? "REC stopped" : `REC ${lasted(r)}`) : "");
     const [word, cause, hint] = this.trouble(status);
     this.note.hidden = !word;
     this.box.classList.toggle("dark", Boolean(word));

@@ -1,0 +1,5 @@
+//go:build cgo
+
+package mjpeg
+
+const cgo = true

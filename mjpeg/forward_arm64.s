@@ -1,0 +1,249 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// Go's assembler does not know these (Arm ARM, C7.2); operands as in it: second
+// source, first source, destination; four 32-bit lanes.
+#define FADD4(m, n, d) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
+#define FSUB4(m, n, d) WORD $(0x4EA0D400 | (m)<<16 | (n)<<5 | (d))
+#define FMUL4(m, n, d) WORD $(0x6E20DC00 | (m)<<16 | (n)<<5 | (d))
+#define UCVTF4(n, d) WORD $(0x6E21D800 | (n)<<5 | (d))
+#define FCVTNS4(n, d) WORD $(0x4E21A800 | (n)<<5 | (d))
+#define XTN4(n, d) WORD $(0x0E612800 | (n)<<5 | (d))
+#define XTN24(n, d) WORD $(0x4E612800 | (n)<<5 | (d))
+
+// One pass of the scaled DCT (see fdct8) over the registers a0..a7, four columns at
+// once, in place. V28..V31 hold its constants. The order of operations is that of
+// the Go code, to the bit.
+#define FDCT8(a0, a1, a2, a3, a4, a5, a6, a7) \
+	FADD4(a7, a0, 16); \
+	FSUB4(a7, a0, a0); \
+	FADD4(a6, a1, 17); \
+	FSUB4(a6, a1, a1); \
+	FADD4(a5, a2, 18); \
+	FSUB4(a5, a2, a2); \
+	FADD4(a4, a3, 19); \
+	FSUB4(a4, a3, a3); \
+	FADD4(19, 16, a4); \
+	FSUB4(19, 16, 16); \
+	FADD4(18, 17, a5); \
+	FSUB4(18, 17, 17); \
+	FADD4(16, 17, 17); \
+	FMUL4(28, 17, 17); \
+	FADD4(a2, a3, a3); \
+	FADD4(a1, a2, a2); \
+	FADD4(a0, a1, a1); \
+	FSUB4(a1, a3, 18); \
+	FMUL4(29, 18, 18); \
+	FMUL4(30, a3, a3); \
+	FADD4(18, a3, a3); \
+	FMUL4(31, a1, a1); \
+	FADD4(18, a1, a1); \
+	FMUL4(28, a2, a2); \
+	FADD4(a2, a0, 19); \
+	FSUB4(a2, a0, 20); \
+	FADD4(a5, a4, a0); \
+	FSUB4(a5, a4, a4); \
+	FADD4(17, 16, a2); \
+	FSUB4(17, 16, a6); \
+	FADD4(a3, 20, a5); \
+	FSUB4(a3, 20, a3); \
+	FSUB4(a1, 19, a7); \
+	FADD4(a1, 19, a1)
+
+// Four rows of four lanes become four columns.
+#define TRANSPOSE4(a, b, c, d, e, f, g, h) \
+	VTRN1 b.S4, a.S4, V16.S4; \
+	VTRN2 b.S4, a.S4, V17.S4; \
+	VTRN1 d.S4, c.S4, V18.S4; \
+	VTRN2 d.S4, c.S4, V19.S4; \
+	VTRN1 V18.D2, V16.D2, e.D2; \
+	VTRN1 V19.D2, V17.D2, f.D2; \
+	VTRN2 V18.D2, V16.D2, g.D2; \
+	VTRN2 V19.D2, V17.D2, h.D2
+
+// func forwardNEON(coef *[64]int16, mask *uint64, src *byte, stride, n int, scale *scaleTable, consts *neonConsts)
+TEXT ·forwardNEON(SB), NOSPLIT, $0-56
+	MOVD coef+0(FP), R0
+	MOVD mask+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD scale+40(FP), R5
+	MOVD consts+48(FP), R6
+
+block:
+	MOVD R6, R7
+	VLD1.P 64(R7), [V28.S4, V29.S4, V30.S4, V31.S4]
+	MOVD R2, R8
+	VLD1.P (R8)(R3), [V0.B8]
+	VLD1.P (R8)(R3), [V2.B8]
+	VLD1.P (R8)(R3), [V4.B8]
+	VLD1.P (R8)(R3), [V6.B8]
+	VLD1.P (R8)(R3), [V8.B8]
+	VLD1.P (R8)(R3), [V10.B8]
+	VLD1.P (R8)(R3), [V12.B8]
+	VLD1.P (R8)(R3), [V14.B8]
+	VUXTL V0.B8, V0.H8
+	VUXTL V2.B8, V2.H8
+	VUXTL V4.B8, V4.H8
+	VUXTL V6.B8, V6.H8
+	VUXTL V8.B8, V8.H8
+	VUXTL V10.B8, V10.H8
+	VUXTL V12.B8, V12.H8
+	VUXTL V14.B8, V14.H8
+	VUXTL2 V0.H8, V1.S4
+	VUXTL V0.H4, V0.S4
+	VUXTL2 V2.H8, V3.S4
+	VUXTL V2.H4, V2.S4
+	VUXTL2 V4.H8, V5.S4
+	VUXTL V4.H4, V4.S4
+	VUXTL2 V6.H8, V7.S4
+	VUXTL V6.H4, V6.S4
+	VUXTL2 V8.H8, V9.S4
+	VUXTL V8.H4, V8.S4
+	VUXTL2 V10.H8, V11.S4
+	VUXTL V10.H4, V10.S4
+	VUXTL2 V12.H8, V13.S4
+	VUXTL V12.H4, V12.S4
+	VUXTL2 V14.H8, V15.S4
+	VUXTL V14.H4, V14.S4
+	UCVTF4(0, 0)
+	UCVTF4(1, 1)
+	UCVTF4(2, 2)
+	UCVTF4(3, 3)
+	UCVTF4(4, 4)
+	UCVTF4(5, 5)
+	UCVTF4(6, 6)
+	UCVTF4(7, 7)
+	UCVTF4(8, 8)
+	UCVTF4(9, 9)
+	UCVTF4(10, 10)
+	UCVTF4(11, 11)
+	UCVTF4(12, 12)
+	UCVTF4(13, 13)
+	UCVTF4(14, 14)
+	UCVTF4(15, 15)
+	FDCT8(0, 2, 4, 6, 8, 10, 12, 14)
+	FDCT8(1, 3, 5, 7, 9, 11, 13, 15)
+
+	TRANSPOSE4(V0, V2, V4, V6, V0, V2, V4, V6)
+	TRANSPOSE4(V9, V11, V13, V15, V9, V11, V13, V15)
+	TRANSPOSE4(V1, V3, V5, V7, V20, V21, V22, V23)
+	TRANSPOSE4(V8, V10, V12, V14, V1, V3, V5, V7)
+	VMOV V20.B16, V8.B16
+	VMOV V21.B16, V10.B16
+	VMOV V22.B16, V12.B16
+	VMOV V23.B16, V14.B16
+
+	FDCT8(0, 2, 4, 6, 8, 10, 12, 14)
+	FDCT8(1, 3, 5, 7, 9, 11, 13, 15)
+
+	// quantise: V0, V1 hold the coefficients of horizontal frequency 0, and so on
+	VLD1.P 32(R7), [V24.S4, V25.S4] // the level shift; weights of the mask's bits
+	FSUB4(24, 0, 0)
+	MOVD R5, R9
+	VLD1.P 64(R9), [V28.S4, V29.S4, V30.S4, V31.S4]
+	FMUL4(28, 0, 0)
+	FMUL4(29, 1, 1)
+	FMUL4(30, 2, 2)
+	FMUL4(31, 3, 3)
+	VLD1.P 64(R9), [V28.S4, V29.S4, V30.S4, V31.S4]
+	FMUL4(28, 4, 4)
+	FMUL4(29, 5, 5)
+	FMUL4(30, 6, 6)
+	FMUL4(31, 7, 7)
+	VLD1.P 64(R9), [V28.S4, V29.S4, V30.S4, V31.S4]
+	FMUL4(28, 8, 8)
+	FMUL4(29, 9, 9)
+	FMUL4(30, 10, 10)
+	FMUL4(31, 11, 11)
+	VLD1.P 64(R9), [V28.S4, V29.S4, V30.S4, V31.S4]
+	FMUL4(28, 12, 12)
+	FMUL4(29, 13, 13)
+	FMUL4(30, 14, 14)
+	FMUL4(31, 15, 15)
+	FCVTNS4(0, 0)
+	FCVTNS4(1, 1)
+	FCVTNS4(2, 2)
+	FCVTNS4(3, 3)
+	FCVTNS4(4, 4)
+	FCVTNS4(5, 5)
+	FCVTNS4(6, 6)
+	FCVTNS4(7, 7)
+	FCVTNS4(8, 8)
+	FCVTNS4(9, 9)
+	FCVTNS4(10, 10)
+	FCVTNS4(11, 11)
+	FCVTNS4(12, 12)
+	FCVTNS4(13, 13)
+	FCVTNS4(14, 14)
+	FCVTNS4(15, 15)
+	XTN4(0, 16)
+	XTN24(1, 16)
+	XTN4(2, 17)
+	XTN24(3, 17)
+	XTN4(4, 18)
+	XTN24(5, 18)
+	XTN4(6, 19)
+	XTN24(7, 19)
+	XTN4(8, 20)
+	XTN24(9, 20)
+	XTN4(10, 21)
+	XTN24(11, 21)
+	XTN4(12, 22)
+	XTN24(13, 22)
+	XTN4(14, 23)
+	XTN24(15, 23)
+
+	// into zigzag order
+	VLD1.P 64(R7), [V28.B16, V29.B16, V30.B16, V31.B16]
+	VTBL V28.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V0.B16
+	VTBL V29.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V1.B16
+	VTBL V30.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V2.B16
+	VTBL V31.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V3.B16
+	VLD1.P 64(R7), [V28.B16, V29.B16, V30.B16, V31.B16]
+	VTBL V28.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V4.B16
+	VTBL V29.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V5.B16
+	VTBL V30.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V6.B16
+	VTBL V31.B16, [V16.B16, V17.B16, V18.B16, V19.B16], V7.B16
+	VLD1.P 64(R7), [V28.B16, V29.B16, V30.B16, V31.B16]
+	VTBX V28.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V0.B16
+	VTBX V29.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V1.B16
+	VTBX V30.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V2.B16
+	VTBX V31.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V3.B16
+	VLD1.P 64(R7), [V28.B16, V29.B16, V30.B16, V31.B16]
+	VTBX V28.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V4.B16
+	VTBX V29.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V5.B16
+	VTBX V30.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V6.B16
+	VTBX V31.B16, [V20.B16, V21.B16, V22.B16, V23.B16], V7.B16
+	VST1.P [V0.H8, V1.H8, V2.H8, V3.H8], 64(R0)
+	VST1.P [V4.H8, V5.H8, V6.H8, V7.H8], 64(R0)
+
+	// the mask: bytes of all ones, a weight of each, added up in pairs
+	VCMTST V0.H8, V0.H8, V0.H8
+	VCMTST V1.H8, V1.H8, V1.H8
+	VCMTST V2.H8, V2.H8, V2.H8
+	VCMTST V3.H8, V3.H8, V3.H8
+	VCMTST V4.H8, V4.H8, V4.H8
+	VCMTST V5.H8, V5.H8, V5.H8
+	VCMTST V6.H8, V6.H8, V6.H8
+	VCMTST V7.H8, V7.H8, V7.H8
+	VUZP1 V1.B16, V0.B16, V0.B16
+	VUZP1 V3.B16, V2.B16, V1.B16
+	VUZP1 V5.B16, V4.B16, V2.B16
+	VUZP1 V7.B16, V6.B16, V3.B16
+	VAND V25.B16, V0.B16, V0.B16
+	VAND V25.B16, V1.B16, V1.B16
+	VAND V25.B16, V2.B16, V2.B16
+	VAND V25.B16, V3.B16, V3.B16
+	VADDP V1.B16, V0.B16, V0.B16
+	VADDP V3.B16, V2.B16, V2.B16
+	VADDP V2.B16, V0.B16, V0.B16
+	VADDP V0.B16, V0.B16, V0.B16
+	VMOV V0.D[0], R9
+	MOVD.P R9, 8(R1)
+	ADD $8, R2
+	SUBS $1, R4
+	BNE block
+	RET

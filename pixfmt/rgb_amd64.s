@@ -1,0 +1,202 @@
+//go:build !purego
+
+#include "textflag.h"
+
+DATA ·k128<>+0(SB)/8, $0x0080008000800080
+GLOBL ·k128<>(SB), RODATA|NOPTR, $8
+DATA ·kr<>+0(SB)/8, $0x66e966e966e966e9
+GLOBL ·kr<>(SB), RODATA|NOPTR, $8
+DATA ·kb<>+0(SB)/8, $0xc5a2c5a2c5a2c5a2
+GLOBL ·kb<>(SB), RODATA|NOPTR, $8
+DATA ·kgu<>+0(SB)/8, $0xa7e6a7e6a7e6a7e6
+GLOBL ·kgu<>(SB), RODATA|NOPTR, $8
+DATA ·kgv<>+0(SB)/8, $0x492e492e492e492e
+GLOBL ·kgv<>(SB), RODATA|NOPTR, $8
+DATA ·s00<>+0(SB)/8, $0x8002808001808000
+DATA ·s00<>+8(SB)/8, $0x0580800480800380
+GLOBL ·s00<>(SB), RODATA|NOPTR, $16
+DATA ·s10<>+0(SB)/8, $0x0280800180800080
+DATA ·s10<>+8(SB)/8, $0x8080048080038080
+GLOBL ·s10<>(SB), RODATA|NOPTR, $16
+DATA ·s20<>+0(SB)/8, $0x8080018080008080
+DATA ·s20<>+8(SB)/8, $0x8004808003808002
+GLOBL ·s20<>(SB), RODATA|NOPTR, $16
+DATA ·s01<>+0(SB)/8, $0x8080078080068080
+DATA ·s01<>+8(SB)/8, $0x800a808009808008
+GLOBL ·s01<>(SB), RODATA|NOPTR, $16
+DATA ·s11<>+0(SB)/8, $0x8007808006808005
+DATA ·s11<>+8(SB)/8, $0x0a80800980800880
+GLOBL ·s11<>(SB), RODATA|NOPTR, $16
+DATA ·s21<>+0(SB)/8, $0x0780800680800580
+DATA ·s21<>+8(SB)/8, $0x8080098080088080
+GLOBL ·s21<>(SB), RODATA|NOPTR, $16
+DATA ·s02<>+0(SB)/8, $0x0d80800c80800b80
+DATA ·s02<>+8(SB)/8, $0x80800f80800e8080
+GLOBL ·s02<>(SB), RODATA|NOPTR, $16
+DATA ·s12<>+0(SB)/8, $0x80800c80800b8080
+DATA ·s12<>+8(SB)/8, $0x800f80800e80800d
+GLOBL ·s12<>(SB), RODATA|NOPTR, $16
+DATA ·s22<>+0(SB)/8, $0x800c80800b80800a
+DATA ·s22<>+8(SB)/8, $0x0f80800e80800d80
+GLOBL ·s22<>(SB), RODATA|NOPTR, $16
+
+// CHANNEL adds to 16-bit luma (Y0: 16 pixels, Y1 the next 16, with 257 times that in
+// Y2, Y3) the integer part HI of a chroma term, and the carry of its fraction: NLO is
+// its complement. A carry is where 257*luma exceeds that.
+#define CHANNEL(HI0, HI1, NLO0, NLO1, OUT) \
+	VPMINUW NLO0, Y2, Y14; \
+	VPMINUW NLO1, Y3, Y15; \
+	VPCMPEQW Y2, Y14, Y14; \
+	VPCMPEQW Y3, Y15, Y15; \
+	VPADDW HI0, Y14, Y14; \
+	VPADDW HI1, Y15, Y15; \
+	VPADDW Y0, Y14, Y14; \
+	VPADDW Y1, Y15, Y15; \
+	VPACKUSWB Y15, Y14, OUT; \
+	VPERMQ $0xd8, OUT, OUT
+
+// SPREAD gives each of 16 words to two pixels: IN to OUT0 (the first 16 pixels), OUT1.
+#define SPREAD(IN, OUT0, OUT1) \
+	VPERMQ $0xd8, IN, OUT1; \
+	VPUNPCKLWD OUT1, OUT1, OUT0; \
+	VPUNPCKHWD OUT1, OUT1, OUT1
+
+// func rgbAVX2(dst, y, u, v *byte, n, bgr int): n/32 times 32 pixels; two
+// share their chroma.
+//
+// Each channel is (y*0x10101 + k*chroma) >> 16 as in planarToRGB, in 16 bits: y, plus
+// the high half of 257*y + k*chroma, whose product's halves come from two multiplications.
+TEXT ·rgbAVX2(SB), NOSPLIT, $192-48
+	MOVQ dst+0(FP), DI
+	MOVQ y+8(FP), SI
+	MOVQ u+16(FP), R8
+	MOVQ v+24(FP), R9
+	MOVQ n+32(FP), CX
+	MOVQ bgr+40(FP), AX
+	VPCMPEQW Y13, Y13, Y13
+
+rgb:
+	VPMOVZXBW (R8), Y4
+	VPMOVZXBW (R9), Y5
+	VPBROADCASTQ ·k128<>(SB), Y6
+	VPSUBW Y6, Y4, Y4 // cb
+	VPSUBW Y6, Y5, Y5 // cr
+
+	// red: integer part cr + high(kr*cr) + 1, complement of the fraction
+	VPBROADCASTQ ·kr<>(SB), Y6
+	VPMULHW Y6, Y5, Y7
+	VPMULLW Y6, Y5, Y8
+	VPADDW Y5, Y7, Y7
+	VPSUBW Y13, Y7, Y7
+	VPXOR Y13, Y8, Y8
+	VMOVDQU Y7, 0(SP)
+	VMOVDQU Y8, 32(SP)
+
+	// blue: 2*cb + high(kb*cb) + 1
+	VPBROADCASTQ ·kb<>(SB), Y6
+	VPMULHW Y6, Y4, Y7
+	VPMULLW Y6, Y4, Y8
+	VPADDW Y4, Y7, Y7
+	VPADDW Y4, Y7, Y7
+	VPSUBW Y13, Y7, Y7
+	VPXOR Y13, Y8, Y8
+	VMOVDQU Y7, 64(SP)
+	VMOVDQU Y8, 96(SP)
+
+	// green: -cr + high(kgu*cb + kgv*cr) + 1, the sum with its carry
+	VPBROADCASTQ ·kgu<>(SB), Y6
+	VPMULHW Y6, Y4, Y7
+	VPMULLW Y6, Y4, Y8
+	VPBROADCASTQ ·kgv<>(SB), Y6
+	VPMULHW Y6, Y5, Y9
+	VPMULLW Y6, Y5, Y10
+	VPADDW Y9, Y7, Y7
+	VPXOR Y13, Y8, Y11 // carry where the second fraction exceeds the complement of the first
+	VPMINUW Y11, Y10, Y11
+	VPCMPEQW Y10, Y11, Y11
+	VPADDW Y10, Y8, Y8
+	VPADDW Y11, Y7, Y7
+	VPSUBW Y13, Y7, Y7
+	VPSUBW Y5, Y7, Y7
+	VPSUBW Y13, Y7, Y7
+	VPXOR Y13, Y8, Y8
+	VMOVDQU Y7, 128(SP)
+	VMOVDQU Y8, 160(SP)
+
+	VPMOVZXBW (SI), Y0
+	VPMOVZXBW 16(SI), Y1
+	VPSLLW $8, Y0, Y2
+	VPSLLW $8, Y1, Y3
+	VPOR Y0, Y2, Y2
+	VPOR Y1, Y3, Y3
+
+	VMOVDQU 0(SP), Y4
+	VMOVDQU 32(SP), Y5
+	SPREAD(Y4, Y6, Y7)
+	SPREAD(Y5, Y8, Y9)
+	CHANNEL(Y6, Y7, Y8, Y9, Y10)
+	VMOVDQU 128(SP), Y4
+	VMOVDQU 160(SP), Y5
+	SPREAD(Y4, Y6, Y7)
+	SPREAD(Y5, Y8, Y9)
+	CHANNEL(Y6, Y7, Y8, Y9, Y11)
+	VMOVDQU 64(SP), Y4
+	VMOVDQU 96(SP), Y5
+	SPREAD(Y4, Y6, Y7)
+	SPREAD(Y5, Y8, Y9)
+	CHANNEL(Y6, Y7, Y8, Y9, Y12)
+	TESTQ AX, AX
+	JZ order
+	VMOVDQA Y10, Y4
+	VMOVDQA Y12, Y10
+	VMOVDQA Y4, Y12
+
+order:
+	// three planes become triples, 16 pixels at a time
+	VPSHUFB ·s00<>(SB), X10, X4
+	VPSHUFB ·s10<>(SB), X11, X5
+	VPSHUFB ·s20<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 0(DI)
+	VPSHUFB ·s01<>(SB), X10, X4
+	VPSHUFB ·s11<>(SB), X11, X5
+	VPSHUFB ·s21<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 16(DI)
+	VPSHUFB ·s02<>(SB), X10, X4
+	VPSHUFB ·s12<>(SB), X11, X5
+	VPSHUFB ·s22<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 32(DI)
+	VEXTRACTI128 $1, Y10, X10
+	VEXTRACTI128 $1, Y11, X11
+	VEXTRACTI128 $1, Y12, X12
+	VPSHUFB ·s00<>(SB), X10, X4
+	VPSHUFB ·s10<>(SB), X11, X5
+	VPSHUFB ·s20<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 48(DI)
+	VPSHUFB ·s01<>(SB), X10, X4
+	VPSHUFB ·s11<>(SB), X11, X5
+	VPSHUFB ·s21<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 64(DI)
+	VPSHUFB ·s02<>(SB), X10, X4
+	VPSHUFB ·s12<>(SB), X11, X5
+	VPSHUFB ·s22<>(SB), X12, X6
+	VPOR X5, X4, X4
+	VPOR X6, X4, X4
+	VMOVDQU X4, 80(DI)
+	ADDQ $32, SI
+	ADDQ $16, R8
+	ADDQ $16, R9
+	ADDQ $96, DI
+	SUBQ $32, CX
+	JNZ rgb
+	VZEROUPPER
+	RET

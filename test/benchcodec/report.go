@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+
+	"framepipe/frame"
+	"framepipe/pixfmt"
+)
+
+// scene is a picture of shapes with hard edges, texture, smooth shades and some noise.
+func scene(format frame.FourCC, w, h int) (*frame.Frame, error) {
+	rng := rand.New(rand.NewPCG(uint64(w), uint64(h)))
+	src, err := pixfmt.View(frame.I420, w, h, 0, make([]byte, pixfmt.Size(frame.I420, w, h, 0)))
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range src.Planes {
+		unit := min(i+1, 2)
+		for k := range p {
+			x, y := k%src.Strides[i]*unit, k/src.Strides[i]*unit
+			v := 60 + 20*i + (x*40/w+y*50/h)/(1+i)
+			if (x/37+y/29)%5 == 0 {
+				v += 70 - 40*i
+			}
+			if (x-w/3)*(x-w/3)+(y-h/2)*(y-h/2) < w*h/20 {
+				v += 30 + (x/3*7^y/2*3)&15/(1+i)
+			}
+			if y > h*7/8 {
+				v += (x / 2 * y / 64) & 31 / (1 + i)
+			}
+			p[k] = byte(min(max(v+rng.IntN(4)/(1+i)-2, 0), 255))
+		}
+	}
+	f := frame.New(make([]byte, pixfmt.Size(format, w, h, 0)), nil)
+	f.Format, f.Width, f.Height, f.Stride = format, w, h, pixfmt.Stride(format, w)
+	dst, err := pixfmt.FrameView(f)
+	if err != nil {
+		return nil, err
+	}
+	return f, pixfmt.Convert(&dst, &src)
+}
+
+func (r *row) median() time.Duration { return r.got[len(r.got)/2] }
+
+// table gives all rows, each beside the first of its work.
+func (b *bench) table() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s; Go %s; %s. JPEG quality %d, 4:2:0. Medians of %d interleaved rounds; processor time per frame in milliseconds where nothing else is said.\n\n",
+		machine(), strings.TrimPrefix(runtime.Version(), "go"), time.Now().UTC().Format("2 January 2006"), quality, len(b.rows[0].got))
+	s.WriteString("| work | by | ms | smallest … largest | beside the first | |\n|---|---|---:|---|---:|---|\n")
+	first := map[string]time.Duration{}
+	for _, r := range b.inOrder() {
+		if first[r.work] == 0 {
+			first[r.work] = r.median()
+		}
+		ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+		fmt.Fprintf(&s, "| %s | %s | %.2f | %.2f … %.2f | %.2f | %s |\n", r.work, r.by, ms(r.median()), ms(r.got[0]), ms(r.got[len(r.got)-1]),
+			float64(r.median())/float64(first[r.work]), r.note)
+	}
+	for _, m := range b.missing {
+		fmt.Fprintf(&s, "\nNot measured: %s.\n", m)
+	}
+	return s.String()
+}
+
+// inOrder brings the rows of the same work together.
+func (b *bench) inOrder() []*row {
+	var out []*row
+	done := map[string]bool{}
+	for _, r := range b.rows {
+		if done[r.work] {
+			continue
+		}
+		done[r.work] = true
+		for _, o := range b.rows {
+			if o.work == r.work {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// machine describes where this ran.
+func machine() string {
+	name := runtime.GOARCH
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+				name = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	build := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "CGO_ENABLED" && s.Value == "0" {
+				build = ", built without cgo"
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %d processors, %s%s", name, runtime.NumCPU(), runtime.GOOS, build)
+}
+
+// replace puts text between two marks of a document: <!-- name --> and <!-- /name -->.
+func replace(doc, name, text string) error {
+	b, err := os.ReadFile(doc)
+	if err != nil {
+		return err
+	}
+	head, rest, ok := strings.Cut(string(b), "<!-- "+name+" -->\n")
+	_, tail, ok2 := strings.Cut(rest, "<!-- /"+name+" -->")
+	if !ok || !ok2 {
+		return fmt.Errorf("%s has no marks <!-- %s --> and <!-- /%s -->", doc, name, name)
+	}
+	return os.WriteFile(doc, []byte(head+"<!-- "+name+" -->\n"+text+"<!-- /"+name+" -->"+tail), 0o666)
+}
+
+// plot draws a bar for each row.
+func (b *bench) plot(name string) error {
+	p := plot.New()
+	p.X.Label.Text = "ms per frame"
+	rows := b.inOrder()
+	var values plotter.Values
+	var labels []string
+	for i := len(rows) - 1; i >= 0; i-- {
+		values = append(values, rows[i].median().Seconds()*1e3)
+		labels = append(labels, rows[i].work+": "+rows[i].by)
+	}
+	bars, err := plotter.NewBarChart(values, vg.Points(9))
+	if err != nil {
+		return err
+	}
+	bars.Horizontal = true
+	p.Add(bars)
+	p.NominalY(labels...)
+	p.X.Min = 0
+	return p.Save(9*vg.Inch, vg.Length(len(rows))*vg.Points(15)+40, name)
+}
