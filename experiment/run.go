@@ -42,6 +42,7 @@ const (
 	firstTimeout   = 15 * time.Second // from the answer to the first frame that is as asked
 	silence        = 20 * time.Second // without a frame a visit is given up
 	watchEvery     = 50 * time.Millisecond
+	showEach       = 10               // of these: a record's percentiles cost a millisecond
 	maxAttempts    = 4 // at one visit, within one run
 )
 
@@ -365,6 +366,7 @@ func (r *run) records(ctx context.Context, cam Camera, index, done, attempt int,
 	cam.SetTap(tap)
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
+	watched := 0
 	for n := 0; n < missing; {
 		select {
 		case <-ctx.Done():
@@ -393,8 +395,10 @@ func (r *run) records(ctx context.Context, cam Camera, index, done, attempt int,
 			case silent > max(silence, 2*r.plan.Length):
 				return fmt.Errorf("%w: no frame came for %v", errBroken, silent.Round(time.Second))
 			}
-			live := tap.live()
-			r.Progress(r.progress(index, done+n, &live))
+			if watched++; watched%showEach == 0 {
+				live := tap.live()
+				r.Progress(r.progress(index, done+n, &live))
+			}
 		}
 	}
 	return nil
