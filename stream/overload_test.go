@@ -62,7 +62,7 @@ func (o *overload) run(t *testing.T) {
 		viewer := feed.Hub.Subscribe()
 		defer viewer.Close()
 		start := time.Now()
-		var cut time.Time                        // when the last outage began
+		var cut atomic.Pointer[time.Time]        // when the last outage began
 		shown := frame.SenderTime(math.MinInt64) // simulated time is before this process's start
 		look := func() {                         // both sides have one clock here
 			age := time.Duration(frame.SenderNow() - shown)
