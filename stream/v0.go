@@ -98,7 +98,7 @@ func (r *Receiver) deliverV0(c *feedConn, fr *frame.Frame) {
 	feed.mu.Unlock()
 	err := r.recognise(fr)
 	if errors.Is(err, errBomb) {
-		feed.Meter.Refused(nil, false)
+		feed.refused(nil, false)
 		c.log.Warn("frame refused", "camera", feed.name, "frame", fr.Seq, "cause", err)
 		return
 	}
