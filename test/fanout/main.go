@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command fanout measures what one receiver costs when many look: the release
 // build's `receive`, fed by `send`, serves MJPEG to viewers in a process of their
 // own, in turns with the least that such a server can cost (floor.go). Figures

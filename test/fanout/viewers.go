@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -108,7 +110,6 @@ type viewer struct {
 	raw  syscall.RawConn
 	buf  []byte // read and not yet used
 	mem  [4096]byte
-	sink [1]byte
 }
 
 func dial(target string) (*viewer, error) {
