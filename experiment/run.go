@@ -42,8 +42,8 @@ const (
 	firstTimeout   = 15 * time.Second // from the answer to the first frame that is as asked
 	silence        = 20 * time.Second // without a frame a visit is given up
 	watchEvery     = 50 * time.Millisecond
-	showEach       = 10               // of these: a record's percentiles cost a millisecond
-	maxAttempts    = 4 // at one visit, within one run
+	showEach       = 10 // of these: a record's percentiles cost a millisecond
+	maxAttempts    = 4  // at one visit, within one run
 )
 
 // Config is what Run needs.

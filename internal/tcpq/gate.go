@@ -111,6 +111,9 @@ func (g *Gate) Limit() int {
 	return int(g.limit.Load())
 }
 
+// Ready reports whether Wait would return at once. It is for Wait's goroutine.
+func (g *Gate) Ready() bool { return g == nil || g.open() }
+
 // Wait returns when the gate is open, or ctx ended.
 func (g *Gate) Wait(ctx context.Context) error {
 	for g != nil && !g.open() {
