@@ -22,9 +22,10 @@ test: ## everything: checks, Go and Python tests, all platforms, the VM; install
 check: ## the quick part: gofmt, vet, staticcheck, the repository's own rules
 	go run ./test/run check
 
-bench: ## all benchmarks, once, in Go benchmark format
-	go test -run "^$$" -bench . -benchmem ./...
+bench: ## all benchmarks, into docs/performance/bench.txt in Go benchmark format (BENCH='-count 10' for benchstat)
+	go test -run "^$$" -bench . -benchmem $(BENCH) ./... > docs/performance/bench.txt; s=$$?; cat docs/performance/bench.txt; exit $$s
 	go run ./test/bench
+	go run ./test/fanout
 
 bench-links: ## latency and age on bad links, by policy: table and plots in docs/; root, two hours, LINKS=-quick 12 minutes
 	go run ./test/links -out docs/links $(LINKS)

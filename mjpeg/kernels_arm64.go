@@ -2,7 +2,10 @@
 
 package mjpeg
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // Every arm64 machine has NEON.
 const (
@@ -54,7 +57,32 @@ var forwardConsts = func() (c neonConsts) {
 	return
 }()
 
-const haveIDCT = false
+// haveIDCT is a variable as on machines that may have no such kernel.
+var haveIDCT = true
 
-func idctFast(*[64]int16, *byte, int)  {}
-func idct4Fast(*[64]int16, *byte, int) {}
+//go:noescape
+func idctNEON(block *[64]int16, out *byte, stride int, consts *idctTables)
+
+// idctFast is idct8 for blocks that are sane, and clears the block.
+func idctFast(block *[64]int16, out *byte, stride int) { idctNEON(block, out, stride, &idctConsts) }
+
+// idct4Fast is idct4, and clears the block: there is no kernel for it.
+func idct4Fast(block *[64]int16, out *byte, stride int) {
+	idct4(block, unsafe.Slice(out, 3*stride+4), stride)
+	*block = [64]int16{}
+}
+
+// idctTables is what the kernel loads: its factors, and where each byte of the rows
+// comes from when columns lie one behind the other.
+type idctTables struct {
+	factors [16]int16
+	rows    [64]byte
+}
+
+var idctConsts = func() (c idctTables) {
+	c.factors = [16]int16{10703, 4433, -10704, 2260, 6437, 9633, 11363, -6436, -11362, -2259, 2261, -11363}
+	for i := range c.rows {
+		c.rows[i] = byte(i%8*8 + i/8)
+	}
+	return
+}()

@@ -15,7 +15,8 @@ import (
 type turboEncoder struct {
 	enc     *turbojpeg.Encoder
 	plain   *goEncoder
-	scratch []byte
+	scratch []byte // the picture as I420, where it was something else
+	out     []byte
 }
 
 func newTurboEncoder() (*turboEncoder, error) {
@@ -31,18 +32,19 @@ func (e *turboEncoder) Encode(dst []byte, f *frame.Frame, quality int) ([]byte, 
 		return nil, fmt.Errorf("encoding JPEG: %w", err)
 	}
 	quality = min(max(quality, 1), 100)
-	if n := turbojpeg.Size(m.Width, m.Height, turbojpeg.Sampling420); cap(dst) < n {
-		dst = make([]byte, n)
+	// The library wants room for the worst case, some ten times what it then writes: that
+	// would make every frame's buffer so large.
+	if n := turbojpeg.Size(m.Width, m.Height, turbojpeg.Sampling420); len(e.out) < n {
+		e.out = make([]byte, n)
 	}
-	dst = dst[:cap(dst)]
-	n := 0
+	out, n := e.out, 0
 	switch m.Format {
 	case frame.GREY:
-		n, err = e.enc.Pixels(dst, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.Grey, turbojpeg.SamplingGrey, quality)
+		n, err = e.enc.Pixels(out, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.Grey, turbojpeg.SamplingGrey, quality)
 	case frame.RGB24:
-		n, err = e.enc.Pixels(dst, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.RGB, turbojpeg.Sampling420, quality)
+		n, err = e.enc.Pixels(out, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.RGB, turbojpeg.Sampling420, quality)
 	case frame.BGR24:
-		n, err = e.enc.Pixels(dst, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.BGR, turbojpeg.Sampling420, quality)
+		n, err = e.enc.Pixels(out, m.Planes[0], m.Strides[0], m.Width, m.Height, turbojpeg.BGR, turbojpeg.Sampling420, quality)
 	default:
 		if (m.Width|m.Height)&1 != 0 {
 			return e.plain.Encode(dst, f, quality)
@@ -52,12 +54,12 @@ func (e *turboEncoder) Encode(dst []byte, f *frame.Frame, quality int) ([]byte, 
 				return nil, fmt.Errorf("encoding JPEG: %w", err)
 			}
 		}
-		n, err = e.enc.Planes(dst, &m.Planes, &m.Strides, m.Width, m.Height, turbojpeg.Sampling420, quality)
+		n, err = e.enc.Planes(out, &m.Planes, &m.Strides, m.Width, m.Height, turbojpeg.Sampling420, quality)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding JPEG: %w", err)
 	}
-	return dst[:n], nil
+	return append(dst[:0], out[:n]...), nil
 }
 
 func (e *turboEncoder) asI420(m *pixfmt.Image) (pixfmt.Image, error) {

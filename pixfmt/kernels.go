@@ -45,6 +45,11 @@ func clip(v int32) byte {
 }
 
 func lumaOfRGB(d, s []byte, k *order) {
+	n := fastLumaOfRGB(d, s, k == &orderBGR)
+	lumaOfRGBGo(d[n:], s[3*n:], k)
+}
+
+func lumaOfRGBGo(d, s []byte, k *order) {
 	k0, k1, k2 := k.y[0], k.y[1], k.y[2]
 	for x := 0; x < len(d) && len(s) >= 3; x++ {
 		d[x] = byte((k0*int32(s[0]) + k1*int32(s[1]) + k2*int32(s[2]) + 1<<15) >> 16)
@@ -55,6 +60,11 @@ func lumaOfRGB(d, s []byte, k *order) {
 // chromaOfRGB averages each 2x2 pixels of rows a and b; a last odd column counts
 // twice.
 func chromaOfRGB(u, v, a, b []byte, k *order) {
+	n := fastChromaOfRGB(u, v, a, b, k == &orderBGR)
+	chromaOfRGBGo(u[n:], v[n:], a[6*n:], b[6*n:], k)
+}
+
+func chromaOfRGBGo(u, v, a, b []byte, k *order) {
 	v = v[:len(u)]
 	one := func(x int, s0, s1, s2 int32) {
 		c0, c1, c2 := (s0+2)>>2, (s1+2)>>2, (s2+2)>>2

@@ -57,10 +57,37 @@ func fastPlanarToRGB(d, yy, u, v []byte, bgr bool) int {
 	if !useAVX2 || n == 0 {
 		return 0
 	}
-	swap := 0
-	if bgr {
-		swap = 1
-	}
-	rgbAVX2(&d[0], &yy[0], &u[0], &v[0], n, swap)
+	rgbAVX2(&d[0], &yy[0], &u[0], &v[0], n, number(bgr))
 	return n
+}
+
+//go:noescape
+func lumaRGBAVX2(d, s *byte, n, bgr int)
+
+//go:noescape
+func chromaRGBAVX2(u, v, a, b *byte, n, bgr int)
+
+func fastLumaOfRGB(d, s []byte, bgr bool) int {
+	n := min(len(d), len(s)/3) &^ 15
+	if !useAVX2 || n == 0 {
+		return 0
+	}
+	lumaRGBAVX2(&d[0], &s[0], n, number(bgr))
+	return n
+}
+
+func fastChromaOfRGB(u, v, a, b []byte, bgr bool) int {
+	n := min(len(u), len(v), len(a)/6, len(b)/6) &^ 7
+	if !useAVX2 || n == 0 {
+		return 0
+	}
+	chromaRGBAVX2(&u[0], &v[0], &a[0], &b[0], n, number(bgr))
+	return n
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

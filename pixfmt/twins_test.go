@@ -44,6 +44,16 @@ func compareTwins(t *testing.T, w int, seed uint64) {
 	splitUV(du, dv, a)
 	splitUVGo(eu, ev, a)
 	same("UV apart", append(du, dv...), append(eu, ev...))
+	r, q := random(3*w), random(3*w)
+	for _, k := range []*order{&orderRGB, &orderBGR} {
+		d, e := make([]byte, w), make([]byte, w)
+		lumaOfRGB(d, r, k)
+		lumaOfRGBGo(e, r, k)
+		same("luma of RGB", d, e)
+		chromaOfRGB(du, dv, r, q, k)
+		chromaOfRGBGo(eu, ev, r, q, k)
+		same("chroma of RGB", append(du, dv...), append(eu, ev...))
+	}
 	for _, m := range []mix{mixRGB, mixBGR} {
 		d, e := make([]byte, 3*w), make([]byte, 3*w)
 		planarToRGB(d, y, u, v, m)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"framepipe/clocksync"
@@ -25,6 +26,7 @@ type Feed struct {
 
 	name     string
 	frameLog *measure.FrameLog
+	tap      atomic.Pointer[Tap]
 
 	mu       sync.Mutex
 	conn     *feedConn // guarded by mu, as all below; nil while not connected
@@ -40,6 +42,7 @@ type Feed struct {
 	state    wire.StateText
 	since    time.Time // connected, or gone, since
 	gone     string    // why it is not connected
+	breaks   uint64    // connections that ended without another taking over
 	strange  uint64    // frames of a v0 stream that are neither JPEG nor a raw picture of the expected size
 	nextID   uint32
 	waiting  map[uint32]chan wire.StateText
@@ -97,10 +100,7 @@ func (f *Feed) deliver(fr *frame.Frame, stamped bool, clock *clocksync.Estimator
 	case stamped:
 		o = clocksync.Same()
 	}
-	f.Meter.Frame(&fr.Meta, len(fr.Data), stamped, o)
-	if f.frameLog != nil {
-		f.frameLog.Frame(f.name, &fr.Meta, len(fr.Data), stamped, o)
-	}
+	f.measured(fr, stamped, o)
 }
 
 // Clock relates the camera's clock to this machine's.
@@ -119,6 +119,7 @@ type Status struct {
 	Connected  bool           `json:"connected"`
 	Since      time.Time      `json:"since"`           // connected, or gone, since
 	Cause      string         `json:"cause,omitempty"` // why it is not connected
+	Breaks     uint64         `json:"disconnects"`     // how often it was gone since it was first met
 	Remote     string         `json:"remote,omitempty"`
 	Wire       string         `json:"wire"` // v0, v1, local
 	Software   string         `json:"software,omitempty"`
@@ -147,7 +148,7 @@ func (f *Feed) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := Status{
-		Name: f.name, Connected: f.conn != nil || f.local && f.gone == "", Since: f.since, Cause: f.gone, Remote: f.remote,
+		Name: f.name, Connected: f.conn != nil || f.local && f.gone == "", Since: f.since, Cause: f.gone, Breaks: f.breaks, Remote: f.remote,
 		Software: f.software, Host: f.host, Viewers: f.Hub.Viewers(), Camera: f.state, Live: live, Wire: "v1", Unreadable: f.strange,
 	}
 	switch {
@@ -246,6 +247,7 @@ func (f *Feed) detach(c *feedConn, cause string) {
 	defer f.mu.Unlock()
 	if f.conn == c {
 		f.conn, f.gone, f.since = nil, cause, time.Now()
+		f.breaks++
 	}
 }
 

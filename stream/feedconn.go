@@ -186,8 +186,10 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	}
 	log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup
-	wg.Go(func() { c.pings(ctx) })
+	pinging, quiet := context.WithCancel(ctx)
+	wg.Go(func() { c.pings(pinging) })
 	defer wg.Wait()
+	defer quiet() // else a camera that is gone would be noticed with the next ping only
 	defer c.Close()
 	return c.readLoop()
 }
@@ -279,7 +281,7 @@ func (c *feedConn) readLoop() error {
 		case wire.TypeReport:
 			var r wire.Report
 			if err = r.Parse(m.header); err == nil {
-				c.feed.Meter.Counts(&r.Counts)
+				c.feed.counted(&r.Counts)
 			}
 		case wire.TypeState:
 			var id uint32
@@ -299,7 +301,7 @@ func (c *feedConn) readLoop() error {
 			if err := b.Parse(m.header); err != nil {
 				return err
 			}
-			c.feed.Meter.Counts(&b.Counts)
+			c.feed.counted(&b.Counts)
 			c.feed.Meter.End(frame.ReceiverNow())
 			c.sendBye(wire.ReasonEnd, "goodbye")
 			c.feed.detach(c, "the sender ended")
@@ -344,10 +346,10 @@ func (c *feedConn) frame(m *message) error {
 		if errors.Is(why, errBomb) {
 			c.recv.limits[limitPixels].Add(1)
 		}
-		feed.Meter.Refused(&f.Counts, true)
+		feed.refused(&f.Counts, true)
 		c.log.Warn("frame refused", "camera", feed.name, "frame", f.Seq, "cause", why)
 	case old:
-		feed.Meter.Refused(&f.Counts, true)
+		feed.refused(&f.Counts, true)
 	default:
 		feed.deliver(f, true, c.clock)
 	}

@@ -60,7 +60,7 @@ func (l *Local) WaitIdle(ctx context.Context, _ bool) error { return ctx.Err() }
 // Account books what the source counted since its last frame.
 func (l *Local) Account(c frame.Counts) {
 	c.Sent = l.sent
-	l.feed.Meter.Counts(&c)
+	l.feed.counted(&c)
 }
 
 // SetState publishes what the camera does now, and whether it is there.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,13 +62,13 @@ func (o *overload) run(t *testing.T) {
 		viewer := feed.Hub.Subscribe()
 		defer viewer.Close()
 		start := time.Now()
-		var cut time.Time                        // when the last outage began
+		var cut atomic.Pointer[time.Time]        // when the last outage began
 		shown := frame.SenderTime(math.MinInt64) // simulated time is before this process's start
 		look := func() {                         // both sides have one clock here
 			age := time.Duration(frame.SenderNow() - shown)
 			switch {
 			case shown == math.MinInt64:
-			case !cut.IsZero() && time.Since(cut) < 3*time.Second:
+			case cut.Load() != nil && time.Since(*cut.Load()) < 3*time.Second:
 				o.inOutage = max(o.inOutage, age)
 			default:
 				o.oldest = max(o.oldest, age)
@@ -101,7 +102,8 @@ func (o *overload) run(t *testing.T) {
 			src.put()
 			if o.outages > 0 && time.Now().After(outage) {
 				outage = outage.Add(o.outages)
-				cut = time.Now()
+				now := time.Now()
+				cut.Store(&now)
 				link.outage(time.Second)
 			}
 			if time.Now().After(next) {

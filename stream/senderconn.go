@@ -27,6 +27,10 @@ type senderConn struct {
 	look    tcpq.Probe // the same; owned by who asks for the budget
 	heard   tcpq.Probe // the same; owned by the reply loop
 
+	tuneMu sync.Mutex
+	system string // guarded by tuneMu; the congestion control that the connection began with
+	quick  bool   // guarded by tuneMu; the retransmission timer's floor is ours
+
 	mu     sync.Mutex
 	header []byte      // guarded by mu
 	parts  [2][]byte   // guarded by mu; what vec is made of
@@ -84,17 +88,32 @@ func (s *Sender) tune(c *senderConn) {
 	if p.gated && c.gate == nil {
 		s.cfg.Log.Info("this system does not tell how much is queued: policy "+p.name+" works as newest", "receiver", s.cfg.Address)
 	}
-	if !p.blocks && !s.cfg.KernelRTO {
-		_ = tcpq.SetRTOMin(c.Conn, tcpq.RTOMin) // older kernels have no such option; losses cost more time there
+	// What was changed for one policy is taken back for another: a connection that
+	// changed its settings must behave as one that began with them.
+	c.tuneMu.Lock()
+	defer c.tuneMu.Unlock()
+	if c.system == "" {
+		c.system = tcpq.Congestion(c.Conn)
+	}
+	switch {
+	case !p.blocks && !s.cfg.KernelRTO:
+		c.quick = tcpq.SetRTOMin(c.Conn, tcpq.RTOMin) == nil // older kernels have no such option; losses cost more time there
+	case c.quick:
+		_ = tcpq.SetRTOMin(c.Conn, tcpq.KernelRTOMin) // it was possible before
+		c.quick = false
 	}
 	asked := *s.cong.Load()
-	if name := s.wantCongestion(); name != "system" {
+	name := s.wantCongestion()
+	if name == "system" && c.system != tcpq.Congestion(c.Conn) {
+		name = c.system
+	}
+	if name != "system" && name != "" {
 		if err := tcpq.SetCongestion(c.Conn, name); err != nil && asked != "" {
 			s.cfg.Log.Warn("going on with the system's congestion control", "asked", name, "in_force", tcpq.Congestion(c.Conn), "cause", err)
 		}
 	}
-	name := tcpq.Congestion(c.Conn)
-	s.inForce.Store(&name)
+	inForce := tcpq.Congestion(c.Conn)
+	s.inForce.Store(&inForce)
 }
 
 // wantCongestion is the congestion control to ask for: what the user says, else

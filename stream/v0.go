@@ -100,7 +100,7 @@ func (r *Receiver) deliverV0(c *feedConn, fr *frame.Frame) {
 	err := r.recognise(fr)
 	if errors.Is(err, errBomb) {
 		r.limits[limitPixels].Add(1)
-		feed.Meter.Refused(nil, false)
+		feed.refused(nil, false)
 		c.log.Warn("frame refused", "camera", feed.name, "frame", fr.Seq, "cause", err)
 		return
 	}

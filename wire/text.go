@@ -68,6 +68,8 @@ type StateText struct {
 	Camera   json.RawMessage `json:"camera,omitempty"`   // capture.Info
 	Controls json.RawMessage `json:"controls,omitempty"` // list of capture.Control
 
+	Machine json.RawMessage `json:"machine,omitempty"` // of the camera: model, kernel, temperature … (doctor.Reading)
+
 	Error string `json:"error,omitempty"` // why a control was refused, or why the camera gives nothing
 	Hint  string `json:"hint,omitempty"`
 }

@@ -13,7 +13,7 @@ import (
 // Defaults of what stands for physics.
 const (
 	DefaultStillDelay = 450 * time.Millisecond
-	DefaultRearm      = 27 * time.Millisecond
+	DefaultRearm      = 30 * time.Millisecond
 	DefaultFPS        = 30
 	DefaultWidth      = 640
 	DefaultHeight     = 480

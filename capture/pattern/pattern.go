@@ -13,10 +13,12 @@
 // are gaps, as with a driver that has no free buffer. In continuous mode the next
 // frame is the first tick after the call and the encoder's re-arm time; that time
 // varies by half of its value up and down, from frame to frame and the same in
-// every run. Its default of 27 ms is not measured: it was chosen so that 30 ticks
-// a second come out as about 23 frames, as published for picamera's continuous
-// capture on a Raspberry Pi 3. The still port takes 450 ms for its mode switch in
-// both modes and counts no gaps, since the sensor makes no frames meanwhile. All of
+// every run. Its default of 30 ms is a declared assumption, about one sensor
+// interval, neither measured nor fitted: picamera's documentation says that
+// capture_continuous initialises an encoder for each frame, and not how long that
+// takes. docs/origin.md shows what follows from other values. The still port takes
+// 450 ms for its mode switch in both modes, declared likewise, and counts no gaps,
+// since the sensor makes no frames meanwhile. All of
 // this is told in Info.Simulated.
 //
 // The option noise adds sensor noise so that JPEGs get sizes that occur in
@@ -68,7 +70,7 @@ type camera struct {
 func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera, error) {
 	opt, err := parse(spec)
 	if err != nil {
-		return nil, configError(spec, err, "options are noise=0..100, still-delay=450ms, rearm=27ms, prerender=N")
+		return nil, configError(spec, err, "options are noise=0..100, still-delay=450ms, rearm=30ms, prerender=N")
 	}
 	if cfg.Format == 0 {
 		cfg.Format = frame.JPEG

@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		OnUsageError:    onUsageError,
 		HideHelpCommand: false,
 		Commands: []*cli.Command{
-			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), glassCommand(e), versionCommand(e),
+			sendCommand(e), receiveCommand(e), demoCommand(e), devicesCommand(e), doctorCommand(e), glassCommand(e), experimentCommand(e), tuneCommand(e), versionCommand(e),
 		},
 		Before:                          chooseCodec,
 		EnableShellCompletion:           true,
@@ -101,6 +101,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	for _, c := range root.Commands {
 		c.OnUsageError = onUsageError
+		for _, sub := range c.Commands {
+			sub.OnUsageError = onUsageError
+		}
 	}
 	return e.report(root.Run(ctx, args))
 }

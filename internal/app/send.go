@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/doctor"
 	"framepipe/internal/secure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -165,6 +166,24 @@ type sending struct {
 	sender *stream.Sender
 	log    *slog.Logger
 	start  time.Time
+
+	machine machineText
+}
+
+// machineText is how this machine fares, as JSON, looked at once a second at most.
+type machineText struct {
+	mu   sync.Mutex
+	at   time.Time       // guarded by mu
+	text json.RawMessage // guarded by mu
+}
+
+func (m *machineText) read() json.RawMessage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.text == nil || time.Since(m.at) > time.Second {
+		m.text, m.at = marshal(doctor.Read(context.Background(), doctor.Options{})), time.Now()
+	}
+	return m.text
 }
 
 func newSending(cc camera.Config, sc stream.SenderConfig, log *slog.Logger) *sending {
@@ -216,6 +235,7 @@ func (s *sending) run(ctx context.Context) error {
 func (s *sending) state() wire.StateText {
 	st := stateText(s.cam.State())
 	st.Policy, st.Congestion, st.Gate = s.sender.Policy().String(), s.sender.Congestion(), s.sender.Stats().Gate
+	st.Machine = s.machine.read()
 	return st
 }
 

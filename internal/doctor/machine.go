@@ -167,15 +167,7 @@ func (s *system) throttled(ctx context.Context) (uint64, bool) {
 
 func (s *system) temperature() Finding {
 	f := Finding{Check: "temperature", Level: Unknown, Text: "this machine does not report it"}
-	hottest, zone := 0.0, ""
-	for _, dir := range s.glob("/sys/class/thermal/thermal_zone[0-9]*") {
-		text, _ := s.text(dir + "/temp")
-		milli, err := strconv.Atoi(text)
-		if c := float64(milli) / 1000; err == nil && (zone == "" || c > hottest) {
-			hottest = c
-			zone, _ = s.text(dir + "/type")
-		}
-	}
+	hottest, zone := s.hottest()
 	if zone == "" {
 		return f
 	}
@@ -191,4 +183,18 @@ func (s *system) temperature() Finding {
 		f.Text += ": warm"
 	}
 	return f
+}
+
+// hottest is the temperature of the hottest zone in degrees Celsius, and its name;
+// "" if there is none.
+func (s *system) hottest() (hottest float64, zone string) {
+	for _, dir := range s.glob("/sys/class/thermal/thermal_zone[0-9]*") {
+		text, _ := s.text(dir + "/temp")
+		milli, err := strconv.Atoi(text)
+		if c := float64(milli) / 1000; err == nil && (zone == "" || c > hottest) {
+			hottest = c
+			zone, _ = s.text(dir + "/type")
+		}
+	}
+	return hottest, zone
 }

@@ -70,12 +70,7 @@ func (s *system) socketOptions() Finding {
 }
 
 func (s *system) wifi(ctx context.Context) []Finding {
-	var names []string
-	for _, path := range append(s.glob("/sys/class/net/*/wireless"), s.glob("/sys/class/net/*/phy80211")...) {
-		if name := filepath.Base(filepath.Dir(path)); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
+	names := s.wifiNames()
 	if !s.exists("/sys/class/net") {
 		return []Finding{{Check: "wifi", Level: Unknown, Text: "no /sys/class/net: which interfaces there are is not known"}}
 	}
@@ -91,6 +86,16 @@ func (s *system) wifi(ctx context.Context) []Finding {
 		all = append(all, s.powerSave(ctx, name), s.signal(ctx, name))
 	}
 	return all
+}
+
+func (s *system) wifiNames() []string {
+	var names []string
+	for _, path := range append(s.glob("/sys/class/net/*/wireless"), s.glob("/sys/class/net/*/phy80211")...) {
+		if name := filepath.Base(filepath.Dir(path)); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (s *system) powerSave(ctx context.Context, name string) Finding {

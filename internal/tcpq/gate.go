@@ -34,6 +34,9 @@ const NotsentLowat = 16 << 10
 // radio link's round trips, and a fifth to a seventh of the kernel's own 200 ms.
 const RTOMin = 30 * time.Millisecond
 
+// KernelRTOMin is what Linux uses by itself (TCP_RTO_MIN, HZ/5).
+const KernelRTOMin = 200 * time.Millisecond
+
 // Info is what is of use in TCP_INFO.
 type Info struct {
 	RTT, MinRTT uint32 // us: smoothed, and smallest
@@ -107,6 +110,9 @@ func (g *Gate) Limit() int {
 	}
 	return int(g.limit.Load())
 }
+
+// Ready reports whether Wait would return at once. It is for Wait's goroutine.
+func (g *Gate) Ready() bool { return g == nil || g.open() }
 
 // Wait returns when the gate is open, or ctx ended.
 func (g *Gate) Wait(ctx context.Context) error {

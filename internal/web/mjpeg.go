@@ -143,7 +143,7 @@ func (v *viewer) write(f *stream.Feed, j *frame.Frame) error {
 		v.head = append(v.head, "Content-Length: "...)
 		v.head = strconv.AppendInt(v.head, int64(len(j.Data)), 10)
 		v.head = append(v.head, "\r\nX-Timestamp: "...)
-		v.head = append(v.head, timestamp(f, j)...)
+		v.head = appendTimestamp(v.head, f, j)
 		v.head = append(v.head, "\r\n\r\n"...)
 	}
 	v.tail = append(v.tail[:0], "\r\n"...)

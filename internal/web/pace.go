@@ -35,6 +35,9 @@ func newPacer(conn net.Conn, patience time.Duration) *pacer {
 
 // wait returns when the newest frame may be taken.
 func (p *pacer) wait(ctx context.Context) error {
+	if p.gate.Ready() { // nearly always: no timer need be set
+		return ctx.Err()
+	}
 	p.patience.Reset(p.longest)
 	defer p.patience.Stop()
 	return p.gate.Wait(ctx)

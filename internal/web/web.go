@@ -382,10 +382,19 @@ func capturedAfter(f *stream.Feed, fr *frame.Frame, t frame.ReceiverTime) bool {
 // timestamp is when a frame was captured, or else arrived, as Unix seconds of
 // this machine's wall clock.
 func timestamp(f *stream.Feed, fr *frame.Frame) string {
+	return string(appendTimestamp(nil, f, fr))
+}
+
+func appendTimestamp(b []byte, f *stream.Feed, fr *frame.Frame) []byte {
 	at := fr.LastByte
 	if o := f.Clock(); o.Known && fr.Captured != 0 {
 		at = o.ToReceiver(fr.Captured)
 	}
-	t := time.Now().Add(-frame.ReceiverNow().Sub(at))
-	return strconv.FormatFloat(float64(t.UnixMicro())/1e6, 'f', 6, 64)
+	us := time.Now().Add(-frame.ReceiverNow().Sub(at)).UnixMicro()
+	b = strconv.AppendInt(b, us/1e6, 10)
+	b = append(b, '.')
+	for div := int64(1e5); div > 0; div /= 10 {
+		b = append(b, byte('0'+us/div%10))
+	}
+	return b
 }

@@ -58,7 +58,7 @@ func TestGlassCommand(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { cmd.Process.Kill() })
-	film(t, display, width, height, "640:400", func(jpeg []byte, _ time.Time) { in.Write(jpeg) })
+	film(t, display, width, height, 1.5, func(jpeg []byte, _ time.Time) { in.Write(jpeg) })
 	re := regexp.MustCompile(`show (http://\S+/glass) `)
 	var m []string
 	for end := time.Now().Add(patience); m == nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {

@@ -2,7 +2,6 @@ package browser
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"framepipe/frame"
 	"framepipe/internal/glass"
 	"framepipe/internal/web"
+	"framepipe/mjpeg"
 	"framepipe/stream"
 )
 
@@ -50,16 +50,18 @@ func screen(t *testing.T, width, height int) string {
 	return ":" + strings.TrimSpace(line)
 }
 
-// film grabs a display as a camera would, and gives each frame to put.
-func film(t *testing.T, display string, width, height int, scale string, put func(jpeg []byte, at time.Time)) {
+// film grabs a display as a camera would, scaled to width x height divided by
+// shrink, and gives each frame to put.
+func film(t *testing.T, display string, width, height int, shrink float64, put func(jpeg []byte, at time.Time)) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs ffmpeg (apt-get install ffmpeg)")
 	}
+	w, h := int(float64(width)/shrink)&^1, int(float64(height)/shrink)&^1
 	ctx, cancel := context.WithCancel(context.Background())
+	// Raw pictures, because ffmpeg's JPEG encoder ends when two grabs have one stamp.
 	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error", "-fflags", "nobuffer", "-f", "x11grab", "-framerate", "29", "-video_size", fmt.Sprintf("%dx%d", width, height), "-draw_mouse", "0", "-i", display,
-		"-fps_mode", "passthrough", "-vf", "scale="+scale+",setpts=(N+0.25)/29/TB", "-c:v", "mjpeg", "-threads", "1", "-q:v", "8", "-flush_packets", "1", "-f", "mjpeg", "-")
-	// setpts: the stamps of two grabs may be equal, which ends ffmpeg.
+		"-fps_mode", "passthrough", "-vf", fmt.Sprintf("scale=%d:%d", w, h), "-pix_fmt", "yuv420p", "-flush_packets", "1", "-f", "rawvideo", "-")
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()
@@ -80,22 +82,20 @@ func film(t *testing.T, display string, width, height int, scale string, put fun
 	})
 	go func() {
 		defer close(done)
-		var b []byte
-		buf := make([]byte, 64<<10)
+		enc := mjpeg.NewEncoder()
+		f := frame.New(make([]byte, w*h*3/2), nil)
+		f.Format, f.Width, f.Height = frame.I420, w, h
 		for {
-			n, err := out.Read(buf)
-			if err != nil {
+			if _, err := io.ReadFull(out, f.Data); err != nil {
 				return
 			}
-			b = append(b, buf[:n]...)
-			for { // ffmpeg's pictures have no pictures in them
-				end := bytes.Index(b, []byte{0xff, 0xd9})
-				if end < 0 {
-					break
-				}
-				put(bytes.Clone(b[:end+2]), time.Now())
-				b = b[end+2:]
+			at := time.Now()
+			jpeg, err := enc.Encode(nil, f, 75)
+			if err != nil {
+				t.Error(err)
+				return
 			}
+			put(jpeg, at)
 		}
 	}()
 }
@@ -153,7 +153,7 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 		}
 		wg.Wait()
 	})
-	film(t, display, width, height, "640:400", func(jpeg []byte, at time.Time) {
+	film(t, display, width, height, 1.5, func(jpeg []byte, at time.Time) {
 		for _, q := range queues {
 			select {
 			case q <- due{jpeg, at}:

@@ -37,6 +37,14 @@ var allowed = map[string][]string{
 	// The way from one machine to the other.
 	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq"},
 
+	// Experiments.
+	"experiment/plan":   {"capture", "frame", "stream", "wire", "internal/netem"},
+	"experiment/result": {"experiment/plan", "measure", "frame", "wire", "internal/doctor"},
+	"experiment/stats":  {"experiment/plan"},
+	"experiment/tune":   {"experiment/plan"},
+	"experiment/report": {"experiment/*", "measure", "frame", "internal/doctor", "internal/netem"},
+	"experiment":        {"experiment/plan", "experiment/result", "experiment/stats", "experiment/tune", "capture", "frame", "measure", "clocksync", "stream", "wire", "internal/doctor"},
+
 	// The program.
 	"internal/doctor": {},
 	"internal/netem":  {},
@@ -45,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
 	"internal/web":    {"frame", "internal/glass", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
-	"internal/app":    {"*", "capture/*", "capture/pattern/*", "internal/*"},
+	"internal/app":    {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }
 

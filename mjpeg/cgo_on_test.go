@@ -1,5 +1,0 @@
-//go:build cgo
-
-package mjpeg
-
-const cgo = true

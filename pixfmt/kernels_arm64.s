@@ -1,0 +1,166 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// Words are instructions that Go's assembler does not know (Arm ARM, C7.2).
+
+// func evenOddNEON(even, odd, src *byte, n int): n/16 times 32 bytes, one of two to each
+TEXT ·evenOddNEON(SB), NOSPLIT, $0-32
+	MOVD even+0(FP), R0
+	MOVD odd+8(FP), R1
+	MOVD src+16(FP), R2
+	MOVD n+24(FP), R3
+
+evenodd:
+	VLD2.P 32(R2), [V0.B16, V1.B16]
+	VST1.P [V0.B16], 16(R0)
+	VST1.P [V1.B16], 16(R1)
+	SUBS $16, R3
+	BNE evenodd
+	RET
+
+// func bytesNEON(dst, src *byte, n int, odd int): n/16 times 16 of 32 bytes
+TEXT ·bytesNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R2
+	MOVD n+16(FP), R3
+	MOVD odd+24(FP), R4
+	CBNZ R4, odd
+
+even:
+	VLD2.P 32(R2), [V0.B16, V1.B16]
+	VST1.P [V0.B16], 16(R0)
+	SUBS $16, R3
+	BNE even
+	RET
+
+odd:
+	VLD2.P 32(R2), [V0.B16, V1.B16]
+	VST1.P [V1.B16], 16(R0)
+	SUBS $16, R3
+	BNE odd
+	RET
+
+// func chromaNEON(u, v, a, b *byte, n int, odd int): n/16 times 64 bytes of two rows,
+// averaged; chroma is at odd places or at even ones
+TEXT ·chromaNEON(SB), NOSPLIT, $0-48
+	MOVD u+0(FP), R0
+	MOVD v+8(FP), R1
+	MOVD a+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD odd+40(FP), R5
+
+chroma:
+	VLD4.P 64(R2), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD4.P 64(R3), [V4.B16, V5.B16, V6.B16, V7.B16]
+	CBNZ R5, chromaodd
+	VMOV V0.B16, V1.B16
+	VMOV V2.B16, V3.B16
+	VMOV V4.B16, V5.B16
+	VMOV V6.B16, V7.B16
+
+chromaodd:
+	WORD $0x6E251421 // URHADD V1.16B, V1.16B, V5.16B
+	WORD $0x6E271463 // URHADD V3.16B, V3.16B, V7.16B
+	VST1.P [V1.B16], 16(R0)
+	VST1.P [V3.B16], 16(R1)
+	SUBS $16, R4
+	BNE chroma
+	RET
+
+// func rgbNEON(dst, y, u, v *byte, n, bgr int, factors *[8]int16): n/16 times 16 pixels;
+// two share their chroma. Each channel is (y*0x10101 + k*chroma) >> 16 as in
+// planarToRGB, in 16 bits: y, plus the high half of 257*y + k*chroma, a carry being
+// where 257*y exceeds the complement of the product's low half.
+TEXT ·rgbNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD y+8(FP), R1
+	MOVD u+16(FP), R2
+	MOVD v+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD bgr+40(FP), R5
+	MOVD factors+48(FP), R6
+	VLD1 (R6), [V15.H8]
+	VMOVI $128, V30.B16
+	VMOVI $255, V31.B16
+
+rgb:
+	VLD1.P 8(R2), [V0.B8]
+	VLD1.P 8(R3), [V1.B8]
+	VLD1.P 16(R1), [V2.B16]
+	WORD $0x2E3E2000 // USUBL V0.8H, V0.8B, V30.8B
+	WORD $0x2E3E2021 // USUBL V1.8H, V1.8B, V30.8B
+	VUXTL V2.B8, V3.H8
+	VUXTL2 V2.B16, V4.H8
+	VSHL $8, V3.H8, V5.H8
+	VSHL $8, V4.H8, V6.H8
+	VORR V3.B16, V5.B16, V5.B16
+	VORR V4.B16, V6.B16, V6.B16
+	WORD $0x0F4FA027 // SMULL V7.4S, V1.4H, V15.H[0]
+	WORD $0x4F4FA028 // SMULL2 V8.4S, V1.8H, V15.H[0]
+	VUZP1 V8.H8, V7.H8, V9.H8 // the fraction
+	VUZP2 V8.H8, V7.H8, V10.H8 // and the integer part
+	VADD V1.H8, V10.H8, V10.H8
+	VEOR V31.B16, V9.B16, V9.B16
+	VZIP1 V9.H8, V9.H8, V11.H8
+	VZIP2 V9.H8, V9.H8, V12.H8
+	VZIP1 V10.H8, V10.H8, V13.H8
+	VZIP2 V10.H8, V10.H8, V14.H8
+	WORD $0x6E6B34AB // CMHI V11.8H, V5.8H, V11.8H
+	WORD $0x6E6C34CC // CMHI V12.8H, V6.8H, V12.8H
+	VADD V3.H8, V13.H8, V13.H8
+	VADD V4.H8, V14.H8, V14.H8
+	VSUB V11.H8, V13.H8, V13.H8
+	VSUB V12.H8, V14.H8, V14.H8
+	WORD $0x2E2129B0 // SQXTUN V16.8B, V13.8H
+	WORD $0x6E2129D0 // SQXTUN2 V16.16B, V14.8H
+	WORD $0x0F6FA007 // SMULL V7.4S, V0.4H, V15.H[2]
+	WORD $0x0F7F2027 // SMLAL V7.4S, V1.4H, V15.H[3]
+	WORD $0x4F6FA008 // SMULL2 V8.4S, V0.8H, V15.H[2]
+	WORD $0x4F7F2028 // SMLAL2 V8.4S, V1.8H, V15.H[3]
+	VUZP1 V8.H8, V7.H8, V9.H8 // the fraction
+	VUZP2 V8.H8, V7.H8, V10.H8 // and the integer part
+	VSUB V1.H8, V10.H8, V10.H8
+	VEOR V31.B16, V9.B16, V9.B16
+	VZIP1 V9.H8, V9.H8, V11.H8
+	VZIP2 V9.H8, V9.H8, V12.H8
+	VZIP1 V10.H8, V10.H8, V13.H8
+	VZIP2 V10.H8, V10.H8, V14.H8
+	WORD $0x6E6B34AB // CMHI V11.8H, V5.8H, V11.8H
+	WORD $0x6E6C34CC // CMHI V12.8H, V6.8H, V12.8H
+	VADD V3.H8, V13.H8, V13.H8
+	VADD V4.H8, V14.H8, V14.H8
+	VSUB V11.H8, V13.H8, V13.H8
+	VSUB V12.H8, V14.H8, V14.H8
+	WORD $0x2E2129B1 // SQXTUN V17.8B, V13.8H
+	WORD $0x6E2129D1 // SQXTUN2 V17.16B, V14.8H
+	WORD $0x0F5FA007 // SMULL V7.4S, V0.4H, V15.H[1]
+	WORD $0x4F5FA008 // SMULL2 V8.4S, V0.8H, V15.H[1]
+	VUZP1 V8.H8, V7.H8, V9.H8 // the fraction
+	VUZP2 V8.H8, V7.H8, V10.H8 // and the integer part
+	VADD V0.H8, V10.H8, V10.H8
+	VADD V0.H8, V10.H8, V10.H8
+	VEOR V31.B16, V9.B16, V9.B16
+	VZIP1 V9.H8, V9.H8, V11.H8
+	VZIP2 V9.H8, V9.H8, V12.H8
+	VZIP1 V10.H8, V10.H8, V13.H8
+	VZIP2 V10.H8, V10.H8, V14.H8
+	WORD $0x6E6B34AB // CMHI V11.8H, V5.8H, V11.8H
+	WORD $0x6E6C34CC // CMHI V12.8H, V6.8H, V12.8H
+	VADD V3.H8, V13.H8, V13.H8
+	VADD V4.H8, V14.H8, V14.H8
+	VSUB V11.H8, V13.H8, V13.H8
+	VSUB V12.H8, V14.H8, V14.H8
+	WORD $0x2E2129B2 // SQXTUN V18.8B, V13.8H
+	WORD $0x6E2129D2 // SQXTUN2 V18.16B, V14.8H
+	CBZ R5, order
+	VMOV V16.B16, V19.B16
+	VMOV V18.B16, V16.B16
+	VMOV V19.B16, V18.B16
+
+order:
+	VST3.P [V16.B16, V17.B16, V18.B16], 48(R0)
+	SUBS $16, R4
+	BNE rgb
+	RET

@@ -1,0 +1,297 @@
+//go:build linux
+
+// Command fanout measures what one receiver costs when many look: the release
+// build's `receive`, fed by `send`, serves MJPEG to viewers in a process of their
+// own, in turns with the least that such a server can cost (floor.go). Figures
+// come in the Go benchmark format.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"log"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("fanout: ")
+	reps := flag.Int("reps", 3, "repetitions; the programs take turns")
+	length := flag.Duration("for", 10*time.Second, "how long each is measured")
+	only := flag.String("only", "", "names of the cases to run, separated by commas; all without")
+	asViewers := flag.Int("viewers", 0, "(for itself) be so many viewers of the addresses that follow")
+	asFloor := flag.String("floor", "", "(for itself) serve FILE here")
+	fps := flag.Float64("fps", 30, "(for itself) with -floor")
+	flag.Parse()
+	var err error
+	switch {
+	case *asViewers > 0:
+		err = viewers(*asViewers, flag.Args(), *length)
+	case *asFloor != "":
+		err = floor(*asFloor, flag.Arg(0), *fps)
+	default:
+		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }))
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// work is one case: so many viewers of so many cameras.
+type work struct {
+	name    string
+	bytes   int
+	fps     int
+	viewers int
+	cameras int
+	floor   bool // beside the floor
+}
+
+var cases = []work{
+	{name: "1x68kB", bytes: 68_000, fps: 30, viewers: 1, cameras: 1},
+	{name: "20x68kB", bytes: 68_000, fps: 30, viewers: 20, cameras: 1, floor: true},
+	{name: "100x68kB", bytes: 68_000, fps: 30, viewers: 100, cameras: 1, floor: true},
+	{name: "1000x20kB", bytes: 20_000, fps: 10, viewers: 1000, cameras: 1, floor: true},
+	{name: "16cameras", bytes: 68_000, fps: 30, viewers: 16, cameras: 16},
+}
+
+// figures are what one run of one case gave.
+type figures struct {
+	seen
+	CPU       float64 // us of the server per delivered frame
+	RSS       float64 // kB of the server per viewer, beyond what it had without any
+	Load      float64 // share of one core that the server used
+	Imbalance int64   // frames that the ledger cannot account for
+	Lost      float64 // frames that did not reach the receiver in order
+}
+
+type bench struct {
+	dir, exe, self string
+}
+
+func run(reps int, length time.Duration, only []string) error {
+	dir, err := os.MkdirTemp("", "framepipe-fanout-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{dir: dir, exe: filepath.Join(dir, "framepipe")}
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.exe, "./cmd/framepipe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, out)
+	}
+	if b.self, err = os.Executable(); err != nil {
+		return err
+	}
+	fmt.Printf("goos: %s\ngoarch: %s\ngo: %s\ncpus: %d\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU())
+	fmt.Println("Unit us/frame better=lower\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit kB/viewer better=lower")
+	for _, w := range cases {
+		if len(only) > 0 && !slices.Contains(only, w.name) {
+			continue
+		}
+		if err := b.writeFrame(w.bytes); err != nil {
+			return err
+		}
+		var ours, least []float64
+		for range reps {
+			f, err := b.framepipe(w, length)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			ours = append(ours, f.CPU)
+			print("framepipe", w, f)
+			if w.floor {
+				f, err := b.floor(w, length)
+				if err != nil {
+					return fmt.Errorf("%s: floor: %w", w.name, err)
+				}
+				least = append(least, f.CPU)
+				print("floor", w, f)
+			}
+		}
+		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame", w.name, median(ours))
+		if w.floor {
+			line += fmt.Sprintf(", the floor %.1f: %.2f x", median(least), median(ours)/median(least))
+		}
+		fmt.Println(line)
+	}
+	return nil
+}
+
+func print(program string, w work, f figures) {
+	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
+		w.name, program, f.CPU, f.P50, f.P99, f.RSS, f.Load,
+		float64(f.Least)/f.Seconds, float64(f.Frames)/f.Seconds/float64(w.viewers), f.Imbalance)
+	if f.Failed != "" {
+		fmt.Printf("# a viewer failed: %s\n", f.Failed)
+	}
+}
+
+// writeFrame makes a JPEG of about n bytes, as a picture and as a stream.
+func (b *bench) writeFrame(n int) error {
+	m := image.NewYCbCr(image.Rect(0, 0, 640, 480), image.YCbCrSubsampleRatio420)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range m.Y {
+		m.Y[i] = byte(100 + i%640/8 + r.IntN(40))
+	}
+	var j bytes.Buffer
+	for q := 5; q <= 100 && j.Len() < n; q++ {
+		j.Reset()
+		if err := jpeg.Encode(&j, m, &jpeg.Options{Quality: q}); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "frame.jpg"), j.Bytes(), 0o666); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.dir, "frames.mjpeg"), bytes.Repeat(j.Bytes(), 30), 0o666)
+}
+
+// framepipe runs a receiver, its cameras and its viewers.
+func (b *bench) framepipe(w work, length time.Duration) (figures, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	listen, err := freeAddr()
+	if err != nil {
+		return figures{}, err
+	}
+	web, err := freeAddr()
+	if err != nil {
+		return figures{}, err
+	}
+	recv := exec.CommandContext(ctx, b.exe, "receive", "--listen", listen, "--http", web, "--quiet")
+	recv.Stderr = os.Stderr
+	if err := recv.Start(); err != nil {
+		return figures{}, err
+	}
+	defer end(recv)
+	var targets []string
+	for i := range w.cameras {
+		name := "cam" + strconv.Itoa(i)
+		send := exec.CommandContext(ctx, b.exe, "send", "--quiet", "--name", name, "--connect-retry", "30s",
+			"--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?loop=1", "--fps", strconv.Itoa(w.fps), listen)
+		if err := send.Start(); err != nil {
+			return figures{}, err
+		}
+		defer end(send)
+		targets = append(targets, web+"/cameras/"+name+"/stream")
+	}
+	time.Sleep(3 * time.Second) // hello, clock exchange, steady state
+	return b.watch(ctx, recv.Process.Pid, w, targets, length)
+}
+
+func (b *bench) floor(w work, length time.Duration) (figures, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	addr, err := freeAddr()
+	if err != nil {
+		return figures{}, err
+	}
+	c := exec.CommandContext(ctx, b.self, "-floor", addr, "-fps", strconv.Itoa(w.fps), filepath.Join(b.dir, "frame.jpg"))
+	if err := c.Start(); err != nil {
+		return figures{}, err
+	}
+	defer end(c)
+	time.Sleep(time.Second)
+	return b.watch(ctx, c.Process.Pid, w, []string{addr + "/"}, length)
+}
+
+// watch lets viewers look at a server, and reads what that cost it.
+func (b *bench) watch(ctx context.Context, pid int, w work, targets []string, length time.Duration) (figures, error) {
+	before := rss(pid)
+	c := exec.CommandContext(ctx, b.self, append([]string{"-viewers", strconv.Itoa(w.viewers), "-for", length.String()}, targets...)...)
+	c.Stderr = os.Stderr
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return figures{}, err
+	}
+	if err := c.Start(); err != nil {
+		return figures{}, err
+	}
+	defer end(c)
+	s := bufio.NewScanner(out)
+	if !s.Scan() {
+		return figures{}, fmt.Errorf("the viewers said nothing")
+	}
+	cpu, start := cpuTime(pid), time.Now()
+	time.Sleep(length - 100*time.Millisecond)
+	used, passed := cpuTime(pid)-cpu, time.Since(start)
+	f := figures{RSS: (rss(pid) - before) / float64(w.viewers), Load: used.Seconds() / passed.Seconds()}
+	if !s.Scan() {
+		return figures{}, fmt.Errorf("the viewers did not report")
+	}
+	if err := json.Unmarshal(s.Bytes(), &f.seen); err != nil {
+		return figures{}, err
+	}
+	if f.Frames > 0 {
+		f.CPU = used.Seconds() * 1e6 / (float64(f.Frames) * passed.Seconds() / f.Seconds)
+	}
+	return f, nil
+}
+
+// cpuTime is what all threads of a process have used, from the scheduler's own
+// account, which counts nanoseconds (Documentation/scheduler/sched-stats.rst).
+func cpuTime(pid int) time.Duration {
+	var sum time.Duration
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread ended
+		}
+		ns, _ := strconv.ParseInt(strings.Fields(string(b) + " 0")[0], 10, 64)
+		sum += time.Duration(ns)
+	}
+	return sum
+}
+
+// rss is a process's resident memory in kB.
+func rss(pid int) float64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	f := strings.Fields(rest)
+	if len(f) == 0 {
+		return 0
+	}
+	kb, _ := strconv.ParseFloat(f[0], 64)
+	return kb
+}
+
+func end(c *exec.Cmd) {
+	c.Process.Signal(syscall.SIGTERM)
+	c.Wait()
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if len(v) == 0 {
+		return 0
+	}
+	return v[len(v)/2]
+}
