@@ -107,7 +107,7 @@ func TestWhatATokenAllows(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", tc.name, r.StatusCode, b, tc.want)
 		}
 		h := r.Header
-		if h.Get("Referrer-Policy") != "no-referrer" || h.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(h.Get("Content-Security-Policy"), "unsafe") || h.Get("Content-Security-Policy") == "" {
+		if h.Get("Referrer-Policy") != "same-origin" || h.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(h.Get("Content-Security-Policy"), "unsafe") || h.Get("Content-Security-Policy") == "" {
 			t.Errorf("%s: headers %v", tc.name, h)
 		}
 		if strings.Contains(h.Get("Location"), "token") {

@@ -1,0 +1,52 @@
+package browser
+
+import (
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"framepipe/capture"
+	"framepipe/internal/secure"
+	"framepipe/internal/web"
+)
+
+// A person without the token sees the login and nothing else; with it the page, its
+// pictures and its figures, over https with the receiver's own certificate, and neither complains
+// about the content security policy (tab's clean-up fails for whatever the console says).
+func TestLogin(t *testing.T) {
+	r := receive(t, "", map[string]capture.Config{"door": {Width: 320, Height: 240, FPS: 15, Quality: 80}})
+	keys, err := secure.NewKeys("correct-horse-battery-staple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := secure.KeepCertificate(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: "test", Guard: &web.Guard{Keys: keys, Failures: new(secure.Failures)}})}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(web.SpeakTLS(ln, secure.ServerConfig(cert, nil))) }()
+	t.Cleanup(func() { srv.Close(); <-done })
+	browser := chromium(t, chromedp.Flag("ignore-certificate-errors", true))
+	p := open(t, browser, "https://"+ln.Addr().String()+"/", 1000, 700)
+	p.until("the login", `location.pathname === "/login" && document.querySelector("#token")`)
+	if eval[string](p, `document.cookie`) != "" {
+		t.Error("there is a cookie before the login")
+	}
+	p.allowed("401") // the browser itself says that a wrong token was answered so
+	eval[bool](p, `(() => { document.querySelector("#token").value = "wrong"; document.forms[0].submit(); return true; })()`)
+	p.until("what was wrong", `document.querySelector("[role=alert]")?.textContent.includes("not the token")`)
+	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
+	p.until("the page", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
+	p.shownFrame()
+	page := "https://" + ln.Addr().String() + "/"
+	if got := eval[string](p, `[document.cookie, location.href, document.referrer].join(" ")`); got != " "+page+" "+page+"login" && got != " "+page+" " {
+		t.Errorf("a script can read the cookie, or address or referrer has more in it than the page: %q", got)
+	}
+}
