@@ -125,7 +125,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Server", "framepipe/"+s.cfg.Version)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "same-origin") // no-referrer would have forms sent with Origin: null
+	h.Set("Referrer-Policy", "same-origin")        // no-referrer would have forms sent with Origin: null
 	h.Set("Content-Security-Policy", nothingOfIts) // pages have their own
 	if s.cfg.Guard == nil && !s.ourName(r.Host) {
 		fail(w, http.StatusMisdirectedRequest, "this server has no such name: ask for it by its address, or start it with --allow-host "+printable(r.Host))
