@@ -74,7 +74,7 @@ func Pareto(dir string, r *tune.Result, goal tune.Goal) error {
 		for i := range text.TextStyle {
 			text.TextStyle[i] = legendText(p)
 		}
-		text.Offset = vg.Point{X: 8, Y: 9}
+		text.Offset = vg.Point{X: 8, Y: -14}
 		p.Add(text)
 	}
 	logX(p, lo, hi)

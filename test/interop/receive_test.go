@@ -159,6 +159,16 @@ func TestReceiveOrigin(t *testing.T) {
 				if s.Live.Width != size.w || s.Live.Height != size.h || s.Live.Latency != nil {
 					t.Errorf("%dx%d, latency %v: the padding should be gone and the latency be unknown", s.Live.Width, s.Live.Height, s.Live.Latency)
 				}
+				// The viewer is a goroutine of its own, and may be behind the ledger.
+				for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+					r.mu.Lock()
+					n := len(r.frames)
+					done := n > 0 && number(t, r.frames[n-1], r.data[n-1]) == c.frames-1
+					r.mu.Unlock()
+					if done {
+						break
+					}
+				}
 				r.mu.Lock()
 				defer r.mu.Unlock()
 				if len(r.frames) == 0 {
