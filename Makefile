@@ -39,7 +39,7 @@ bench-browser: ## what a real Chromium displays and how late, held against the g
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz
 
-dist: ## static binaries for all platforms in dist/, with SHA256SUMS
+dist: ## static binaries for all platforms and Debian packages in dist/, with SHA256SUMS
 	go run ./test/dist -version '$(VERSION)' -o dist
 
 test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)

@@ -1,5 +1,5 @@
 // Command dist builds the release: one static binary for each supported
-// platform, and SHA256SUMS beside them.
+// platform, Debian packages, and SHA256SUMS beside them.
 //
 // It opens every Linux binary again and fails if one asks for a dynamic loader
 // or a shared library, because the promise is one file that is copied to a
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strings"
 )
@@ -70,8 +71,43 @@ func run(version, out string) error {
 		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
 		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
 	}
+	debs, err := packages(version, out)
+	if err != nil {
+		return fmt.Errorf("packages for Debian: %w", err)
+	}
+	for _, path := range debs {
+		sum, _, err := digest(path)
+		if err != nil {
+			return err
+		}
+		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
+	}
 	sort.Strings(sums)
 	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(strings.Join(sums, "")), 0o644)
+}
+
+// packages has the Debian packages made, by a module of its own (test/dist/deb),
+// with help and completion from a binary of this machine. It returns their paths.
+func packages(version, out string) ([]string, error) {
+	dir, err := filepath.Abs(out)
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := os.MkdirTemp("", "dist")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch)
+	host := filepath.Join(scratch, "framepipe.exe") // a name that every system runs
+	if err := build(target{os: runtime.GOOS, arch: runtime.GOARCH}, version, host); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, err
+	}
+	return filepath.Glob(filepath.Join(dir, "framepipe_*.deb"))
 }
 
 func build(t target, version, path string) error {
