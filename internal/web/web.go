@@ -52,6 +52,7 @@ type Config struct {
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
+	Process     func() any // what this process holds, for /limits; nil = not shown
 	Version     string
 	Quality     int // JPEG quality for raw streams; 0 = 85
 	Log         *slog.Logger
