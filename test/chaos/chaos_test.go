@@ -39,7 +39,9 @@ func TestFaults(t *testing.T) {
 	if err := netem.Possible(); err != nil {
 		t.Skip(err)
 	}
-	slots := make(chan struct{}, 3) // namespaces and processes, not processors, bound what runs at once
+	t.Parallel()
+	haste = 2
+	slots := make(chan struct{}, 5) // namespaces and processes, not processors, bound what runs at once
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

@@ -101,6 +101,7 @@ func launch(t *testing.T, m *manager, watchdog string, args ...string) *process 
 // A service manager hears that both sides are ready, how they are, that they stop;
 // and from each, that it is alive, only while frames come through or nobody is there.
 func TestServiceManager(t *testing.T) {
+	t.Parallel()
 	cam := &camera{network: func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }}
 	if err := cam.plug(320, 240); err != nil {
 		t.Fatal(err)
