@@ -275,7 +275,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.conns == nil {
 		r.conns = new(web.Conns)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
