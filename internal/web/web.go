@@ -3,9 +3,9 @@
 // Names and behaviour of the addresses are those that clients of other MJPEG
 // servers already use; product documentation lists them.
 //
-// A viewer is one goroutine, net/http's own, that takes the newest frame from
-// its slot of the camera's hub and writes it. It never queues, and never slows
-// anybody else.
+// One goroutine for each camera writes its frames to all who watch its multipart
+// stream and keep up (fan); who does not has a goroutine of its own meanwhile, for
+// which the newest frame waits. Nobody queues, and nobody slows anybody else.
 package web
 
 import (
@@ -66,6 +66,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	fans     map[*stream.Feed]*fan           // guarded by mu; of feeds whose multipart stream somebody watches
 	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
 	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
 	viewerID atomic.Uint64                   // of the newest viewer of the page
@@ -77,7 +78,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), fans: make(map[*stream.Feed]*fan), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
