@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
@@ -37,6 +38,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
 		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
 		&cli.StringFlag{Name: "record-dir", Value: "recordings", Usage: "where the page may record to; \"\" = it may not"},
+		&cli.StringFlag{Name: "experiments", Value: "experiments", Usage: "where experiments that the page, or framepipe experiment beside this, asks for keep their folders: `DIR`; \"\" = nobody may ask"},
 		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
@@ -73,7 +75,7 @@ func receiveCommand(e *env) *cli.Command {
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, c.Bool("quiet"))
 	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
-		allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
+		experiments: c.String("experiments"), allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -159,6 +161,8 @@ type receiving struct {
 	save, record string // as the flags
 	every        time.Duration
 	recorder     record.Manager
+	experiments  string // folder, "" = none
+	lab          *lab.Manager
 
 	records   int // as --records
 	recv      *stream.Receiver
@@ -275,7 +279,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.conns == nil {
 		r.conns = new(web.Conns)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -288,7 +293,11 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 			r.log.Error("the page is gone", "cause", err)
 		}
 	})
-	context.AfterFunc(ctx, func() { srv.Close() })
+	r.wg.Go(func() {
+		<-ctx.Done()
+		srv.Close()
+		r.lab.Wait() // nothing starts one any more
+	})
 	r.page = pageAddress(ln.Addr())
 	if guard != nil && !guard.Plain {
 		r.page = strings.Replace(r.page, "http:", "https:", 1)

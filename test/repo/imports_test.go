@@ -52,7 +52,8 @@ var allowed = map[string][]string{
 	"internal/tcpq":   {},
 	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
-	"internal/web":    {"frame", "internal/glass", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/lab":    {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
+	"internal/web":    {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":    {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":   {"internal/app"},
 }
