@@ -95,18 +95,23 @@ func (s *Server) experiments(w http.ResponseWriter, r *http.Request) {
 	reply(w, answer)
 }
 
-// checkExperiment tells what a request amounts to, without starting it.
+// checkExperiment tells what a request amounts to, without starting it. With
+// ?explain=1, as the page asks while somebody types, a mistake is an answer and not
+// a failure.
 func (s *Server) checkExperiment(w http.ResponseWriter, r *http.Request) {
 	var q experimentRequest
 	if !mayChange(w, r) || !body(w, r, &q) {
 		return
 	}
 	p, err := q.plan()
-	if err != nil {
+	switch {
+	case err != nil && r.URL.Query().Get("explain") != "":
+		reply(w, map[string]string{"error": err.Error()})
+	case err != nil:
 		fail(w, http.StatusBadRequest, err.Error())
-		return
+	default:
+		reply(w, lab.OutlineOf(p))
 	}
-	reply(w, lab.OutlineOf(p))
 }
 
 func (s *Server) startExperiment(w http.ResponseWriter, r *http.Request) {

@@ -129,6 +129,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)
+	s.mux.HandleFunc("GET /me", s.me)
 	s.mux.HandleFunc("GET /connect", s.connect)
 	s.mux.HandleFunc("GET /connect.png", s.connect)
 	return s
