@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/discover"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
@@ -30,6 +31,7 @@ func receiveCommand(e *env) *cli.Command {
 	flags := append(captureFlags(""),
 		&cli.StringFlag{Name: "listen", Value: ":1308", Usage: "where cameras connect to"},
 		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: `where the page is; "" = none, :8080 = for other machines too`},
+		announceFlag(),
 		&cli.DurationFlag{Name: "record-length", Value: measure.DefaultRecordLength, Usage: "length of a record"},
 		&cli.IntFlag{Name: "records", Usage: "end after so many records of a camera (the origin: 100); 0 = go on"},
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
@@ -119,6 +121,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
+	r.announced = r.announcement(c, ln.Addr())
 	if d := c.Duration("for"); d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
@@ -156,7 +159,8 @@ type receiving struct {
 	conns        *web.Conns
 	plain        bool // tokens may come over http
 	listens      net.Addr
-	save, record string // as the flags
+	announced    *discover.Announcement // nil = nothing
+	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
 
@@ -235,6 +239,9 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			return err
 		}
 	}
+	if r.announced != nil {
+		r.wg.Go(func() { r.announced.Run(ctx) })
+	}
 	if r.beside != nil {
 		r.wg.Go(func() { r.beside(ctx) })
 	}
@@ -290,6 +297,9 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	})
 	context.AfterFunc(ctx, func() { srv.Close() })
 	r.page = pageAddress(ln.Addr())
+	if r.announced != nil {
+		r.announced.Page = pageFor(ln.Addr(), guard != nil && !guard.Plain)
+	}
 	if guard != nil && !guard.Plain {
 		r.page = strings.Replace(r.page, "http:", "https:", 1)
 	}
