@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/discover"
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
@@ -31,6 +32,7 @@ func receiveCommand(e *env) *cli.Command {
 	flags := append(captureFlags(""),
 		&cli.StringFlag{Name: "listen", Value: ":1308", Usage: "where cameras connect to"},
 		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: `where the page is; "" = none, :8080 = for other machines too`},
+		announceFlag(),
 		&cli.DurationFlag{Name: "record-length", Value: measure.DefaultRecordLength, Usage: "length of a record"},
 		&cli.IntFlag{Name: "records", Usage: "end after so many records of a camera (the origin: 100); 0 = go on"},
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
@@ -121,6 +123,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
+	r.announced = r.announcement(c, ln.Addr())
 	if d := c.Duration("for"); d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
@@ -158,7 +161,8 @@ type receiving struct {
 	conns        *web.Conns
 	plain        bool // tokens may come over http
 	listens      net.Addr
-	save, record string // as the flags
+	announced    *discover.Announcement // nil = nothing
+	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
 	experiments  string // folder, "" = none
@@ -239,6 +243,9 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			return err
 		}
 	}
+	if r.announced != nil {
+		r.wg.Go(func() { r.announced.Run(ctx) })
+	}
 	if r.beside != nil {
 		r.wg.Go(func() { r.beside(ctx) })
 	}
@@ -280,7 +287,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		r.conns = new(web.Conns)
 	}
 	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -299,6 +306,9 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		r.lab.Wait() // nothing starts one any more
 	})
 	r.page = pageAddress(ln.Addr())
+	if r.announced != nil {
+		r.announced.Page = pageFor(ln.Addr(), guard != nil && !guard.Plain)
+	}
 	if guard != nil && !guard.Plain {
 		r.page = strings.Replace(r.page, "http:", "https:", 1)
 	}

@@ -54,6 +54,8 @@ type Config struct {
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
+	Metrics     http.Handler // /metrics; nil = none
+	Ready       func() bool  // cameras are accepted; nil = they are
 	Version     string
 	Quality     int // JPEG quality for raw streams; 0 = 85
 	Log         *slog.Logger
@@ -125,6 +127,10 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("GET /"+p+"/{$}", s.root)
 	}
 	s.mux.HandleFunc("GET /healthz", s.health)
+	s.mux.HandleFunc("GET /readyz", s.ready)
+	if cfg.Metrics != nil {
+		s.mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	s.mux.HandleFunc("GET /limits", s.limits)
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
@@ -302,6 +308,32 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
+}
+
+// quietAfter is how long a camera may give nothing and still count as ready.
+const quietAfter = 10 * time.Second
+
+// ready says whether cameras are accepted; with ?src=NAME, whether that camera
+// is connected and has given a frame within the last seconds.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("src")
+	why := ""
+	switch f := s.cfg.Cameras.Feed(name); {
+	case s.cfg.Ready != nil && !s.cfg.Ready():
+		why = "cameras are not accepted"
+	case name == "":
+	case f == nil:
+		why = "the camera was never here"
+	case !f.Status().Connected:
+		why = "the camera is not connected"
+	case frame.ReceiverNow().Sub(f.Meter.Newest()) > quietAfter:
+		why = "the camera gives nothing"
+	}
+	if why != "" {
+		fail(w, http.StatusServiceUnavailable, why)
+		return
+	}
+	s.health(w, r)
 }
 
 // mayChange answers requests that would change something and may not: a page of
