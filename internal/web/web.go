@@ -28,6 +28,7 @@ import (
 
 	"framepipe/frame"
 	"framepipe/internal/glass"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -47,6 +48,7 @@ type Cameras interface {
 type Config struct {
 	Cameras     Cameras
 	Recorder    *record.Manager // nil = nothing is recorded
+	Lab         *lab.Manager    // nil = no experiments
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
 	Guard       *Guard          // nil = nobody is asked for a token
@@ -79,6 +81,9 @@ func New(cfg Config) *Server {
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
 	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), fans: make(map[*stream.Feed]*fan), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	if cfg.Lab != nil {
+		cfg.Lab.Marked = func(f *stream.Feed, what string) { s.looks(f).mark(what) }
+	}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -105,6 +110,16 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /cameras/{name}/glass/ws", s.named(s.glassSocket))
 	s.mux.HandleFunc("GET /recordings", s.recordings)
 	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
+	s.mux.HandleFunc("GET /experiments", s.experiments)
+	s.mux.HandleFunc("POST /experiments", s.startExperiment)
+	s.mux.HandleFunc("POST /experiments/check", s.checkExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}", s.experiment)
+	s.mux.HandleFunc("POST /experiments/{id}/stop", s.stopExperiment)
+	s.mux.HandleFunc("POST /experiments/{id}/resume", s.resumeExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}/report.html", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/files", s.experimentFiles)
+	s.mux.HandleFunc("GET /experiments/{id}/files/{file...}", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/folder.zip", s.experimentFolder)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
 	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
 	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
@@ -121,6 +136,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)
+	s.mux.HandleFunc("GET /me", s.me)
 	s.mux.HandleFunc("GET /connect", s.connect)
 	s.mux.HandleFunc("GET /connect.png", s.connect)
 	return s
@@ -238,13 +254,27 @@ func reply(w http.ResponseWriter, v any) {
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	type entry struct {
 		stream.Status
-		Recording *record.Status `json:"recording,omitempty"`
+		Recording  *record.Status `json:"recording,omitempty"`
+		Experiment *underway      `json:"experiment,omitempty"`
 	}
 	all := []entry{}
 	for _, f := range s.cfg.Cameras.Feeds() {
-		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f)})
+		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f), s.underway(f)})
 	}
 	reply(w, all)
+}
+
+// underway is the experiment that a camera is in.
+type underway struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (s *Server) underway(f *stream.Feed) *underway {
+	if st := s.cfg.Lab.On(f.Name()); st != nil {
+		return &underway{st.ID, st.Name}
+	}
+	return nil
 }
 
 // state describes a camera, and its viewers: all, or with ?viewer=ID that one.
@@ -347,6 +377,10 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	var set wire.Settings
 	if !mayChange(w, r) || !body(w, r, &set) {
+		return
+	}
+	if e := s.underway(f); e != nil && !set.Empty() {
+		fail(w, http.StatusConflict, "an experiment is being carried out on this camera, which this would spoil: stop it first ("+e.ID+")")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)

@@ -68,8 +68,12 @@ func send(t *testing.T, args ...string) *program {
 
 func launch(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{T: t, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
+	return launched(t, exec.Command(binary, args...))
+}
+
+func launched(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{T: t, done: make(chan struct{}), cmd: cmd}
 	p.cmd.Dir = t.TempDir()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
