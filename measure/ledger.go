@@ -108,6 +108,16 @@ func (b *book) plain(delivered bool) {
 	b.frame(&c, delivered)
 }
 
+// swallowed is what connections were given and never arrived, or is on its way;
+// 0 where a peer's counters make less of it, which they must not.
+func (b *book) swallowed() uint64 {
+	n := b.closed.Lost[frame.LostConnection]
+	if b.started {
+		n += b.last.Sent - b.base.Sent - b.received
+	}
+	return uint64(max(int64(n), 0))
+}
+
 func (b *book) ledger() Ledger {
 	l := b.closed
 	if !b.started {

@@ -63,6 +63,8 @@ type tally struct {
 	first, last   frame.ReceiverTime
 	latency, age  dist
 	freezes       int
+	stages        [NumStages]Delays
+	swallowed     uint64 // see Totals
 }
 
 // rate is a frame rate over the last second or so, for people.
@@ -102,6 +104,7 @@ func (m *Meter) Frame(f *frame.Meta, size int, stamped bool, o clocksync.Offset)
 	} else {
 		m.book.plain(true)
 	}
+	m.settle()
 	m.lastMeta, m.lastSize = *f, size
 	m.total.frames++
 	m.total.bytes += int64(size)
@@ -122,6 +125,7 @@ func (m *Meter) Frame(f *frame.Meta, size int, stamped bool, o clocksync.Offset)
 		if d.known[s] {
 			m.stages[s].add(d.of[s])
 			second.Stages[s].add(d.of[s])
+			m.total.stages[s].add(d.of[s])
 		}
 	}
 	if f.Captured == 0 {
@@ -146,6 +150,7 @@ func (m *Meter) Refused(c *frame.Counts, stamped bool) {
 	} else {
 		m.book.plain(false)
 	}
+	m.settle()
 }
 
 // Counts books counters that came without a frame.
@@ -160,6 +165,7 @@ func (m *Meter) Counts(c *frame.Counts) {
 func (m *Meter) Session(before *frame.Counts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle()
 	m.book.session(before)
 	m.jitter.stop()
 }
@@ -353,6 +359,13 @@ func (m *Meter) Live(now frame.ReceiverTime) Live {
 		v.Record = m.record(now)
 	}
 	return v
+}
+
+// Newest is when the newest delivered frame had arrived; 0 = none has.
+func (m *Meter) Newest() frame.ReceiverTime {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.total.last
 }
 
 // Ledger is the account of the whole run.

@@ -145,11 +145,21 @@ type ClockStatus struct {
 func (f *Feed) Status() Status {
 	now := frame.ReceiverNow()
 	live := f.Meter.Live(now)
+	s := f.brief(now)
+	s.Live = live
+	return s
+}
+
+// Brief is Status without Live, whose percentiles hold up the frames for some
+// tens of microseconds.
+func (f *Feed) Brief() Status { return f.brief(frame.ReceiverNow()) }
+
+func (f *Feed) brief(now frame.ReceiverTime) Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := Status{
 		Name: f.name, Connected: f.conn != nil || f.local && f.gone == "", Since: f.since, Cause: f.gone, Breaks: f.breaks, Remote: f.remote,
-		Software: f.software, Host: f.host, Viewers: f.Hub.Viewers(), Camera: f.state, Live: live, Wire: "v1", Unreadable: f.strange,
+		Software: f.software, Host: f.host, Viewers: f.Hub.Viewers(), Camera: f.state, Wire: "v1", Unreadable: f.strange,
 	}
 	switch {
 	case f.local:

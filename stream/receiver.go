@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"framepipe/clocksync"
@@ -72,7 +73,8 @@ type ReceiverConfig struct {
 type Receiver struct {
 	cfg ReceiverConfig
 
-	limits limits
+	limits    limits
+	accepting atomic.Bool
 
 	mu     sync.Mutex
 	feeds  []*Feed        // guarded by mu; in order of arrival
@@ -102,6 +104,7 @@ func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	r.wg.Go(func() { r.ticks(ctx) })
+	r.accepting.Store(true)
 	var err error
 	for {
 		conn, e := ln.Accept()
@@ -118,10 +121,22 @@ func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
 		}
 		r.wg.Go(func() { r.connection(ctx, conn) })
 	}
+	r.accepting.Store(false)
 	ln.Close()
 	r.wg.Wait()
 	r.Finish()
 	return err
+}
+
+// Accepting reports whether Run accepts cameras.
+func (r *Receiver) Accepting() bool { return r.accepting.Load() }
+
+// Conns is how many connections there are, of cameras and of peers that are not
+// recognised yet.
+func (r *Receiver) Conns() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.nconns
 }
 
 // Finish closes the open records of all cameras as unfinished. Run does so when

@@ -19,8 +19,14 @@ import (
 func devicesCommand(e *env) *cli.Command {
 	return &cli.Command{
 		Name: "devices", Usage: "list the cameras here: formats, sizes, frame rates, controls",
-		Flags: withEnv("devices", []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON"}}),
+		Flags: withEnv("devices", []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
+			&cli.BoolFlag{Name: "network", Usage: "list the receivers on the local network, and their cameras, instead"},
+		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Bool("network") {
+				return networkDevices(ctx, e, c.Bool("json"))
+			}
 			list, err := open.Devices(ctx)
 			if err != nil {
 				return err

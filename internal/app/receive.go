@@ -19,6 +19,8 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/discover"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
@@ -30,6 +32,7 @@ func receiveCommand(e *env) *cli.Command {
 	flags := append(captureFlags(""),
 		&cli.StringFlag{Name: "listen", Value: ":1308", Usage: "where cameras connect to"},
 		&cli.StringFlag{Name: "http", Value: "127.0.0.1:8080", Usage: `where the page is; "" = none, :8080 = for other machines too`},
+		announceFlag(),
 		&cli.DurationFlag{Name: "record-length", Value: measure.DefaultRecordLength, Usage: "length of a record"},
 		&cli.IntFlag{Name: "records", Usage: "end after so many records of a camera (the origin: 100); 0 = go on"},
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
@@ -37,6 +40,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
 		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
 		&cli.StringFlag{Name: "record-dir", Value: "recordings", Usage: "where the page may record to; \"\" = it may not"},
+		&cli.StringFlag{Name: "experiments", Value: "experiments", Usage: "where experiments that the page, or framepipe experiment beside this, asks for keep their folders: `DIR`; \"\" = nobody may ask"},
 		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
@@ -75,7 +79,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		return err
 	}
 	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
-		allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
+		experiments: c.String("experiments"), allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -121,6 +125,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
+	r.announced = r.announcement(c, ln.Addr())
 	if d := c.Duration("for"); d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
@@ -158,9 +163,12 @@ type receiving struct {
 	conns        *web.Conns
 	plain        bool // tokens may come over http
 	listens      net.Addr
-	save, record string // as the flags
+	announced    *discover.Announcement // nil = nothing
+	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
+	experiments  string // folder, "" = none
+	lab          *lab.Manager
 
 	records   int // as --records
 	recv      *stream.Receiver
@@ -238,6 +246,9 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			return err
 		}
 	}
+	if r.announced != nil {
+		r.wg.Go(func() { r.announced.Run(ctx) })
+	}
 	if r.beside != nil {
 		r.wg.Go(func() { r.beside(ctx) })
 	}
@@ -281,7 +292,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.conns == nil {
 		r.conns = new(web.Conns)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -294,8 +306,15 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 			r.log.Error("the page is gone", "cause", err)
 		}
 	})
-	context.AfterFunc(ctx, func() { srv.Close() })
+	r.wg.Go(func() {
+		<-ctx.Done()
+		srv.Close()
+		r.lab.Wait() // nothing starts one any more
+	})
 	r.page = pageAddress(ln.Addr())
+	if r.announced != nil {
+		r.announced.Page = pageFor(ln.Addr(), guard != nil && !guard.Plain)
+	}
 	if guard != nil && !guard.Plain {
 		r.page = strings.Replace(r.page, "http:", "https:", 1)
 	}
@@ -440,35 +459,6 @@ func (r *receiving) statusLine() string {
 		parts = append(parts, text+fmt.Sprintf(", lost %d", s.Live.Offered-s.Live.Delivered))
 	}
 	return strings.Join(parts, " | ")
-}
-
-// heardWithin is how often a camera says something, were it only an answer to a ping.
-const heardWithin = 10 * time.Second
-
-// look is for the service manager's watchdog: frames that were delivered. A camera
-// that is connected and delivers none has a reason if it is known to be broken, or talks to us and
-// has none to offer; v0 cameras do not tell.
-func (r *receiving) look() func() vigil {
-	offered := map[string]uint64{}
-	return func() vigil {
-		v, now := vigil{excuse: true}, frame.ReceiverNow()
-		for _, f := range r.recv.Feeds() {
-			st := f.Status()
-			v.frames += st.Live.Delivered
-			more := st.Live.Offered > offered[st.Name]
-			offered[st.Name] = st.Live.Offered
-			if fps := st.Camera.FPS; fps > 0 {
-				v.period = max(v.period, time.Duration(float64(time.Second)/fps))
-			}
-			if !st.Connected || st.Wire == "v0" || st.Camera.Error != "" {
-				continue
-			}
-			if heard := f.Heard(); more || heard != 0 && now.Sub(heard) > heardWithin {
-				v.excuse = false
-			}
-		}
-		return v
-	}
 }
 
 // finalLine tells how a camera fared in all: the ledger.

@@ -31,6 +31,7 @@ const originNumber = 108
 func sendCommand(e *env) *cli.Command {
 	flags := append(captureFlags("auto"),
 		&cli.IntFlag{Name: "ip", Aliases: []string{"ip_last_number"}, Value: originNumber, Usage: "send to 192.168.0.`N`"},
+		&cli.StringFlag{Name: "receiver", Usage: "without ADDRESS: the `NAME` of the receiver to find on the local network; framepipe devices --network lists them"},
 		&cli.StringFlag{Name: "wire", Value: "v1", Usage: "v1, or v0 for the origin's server"},
 		&cli.StringFlag{Name: "policy", Value: stream.DefaultPolicy, Usage: "when frames come faster than the link takes them: " + stream.PolicyUsage + " (block waits, as the origin)"},
 		&cli.StringFlag{Name: "congestion", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses", DefaultText: "bbr where allowed; system with --policy block"},
@@ -48,7 +49,7 @@ func sendCommand(e *env) *cli.Command {
 	flags = append(flags, logFlags()...)
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
-		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to 192.168.0.108.",
+		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108.",
 		Flags:       withEnv("send", flags),
 		Action:      func(ctx context.Context, c *cli.Command) error { return send(ctx, e, c) },
 	}
@@ -79,7 +80,7 @@ func address(c *cli.Command) (addr, how string, err error) {
 	if c.IsSet("ip") {
 		return addr, "", nil
 	}
-	return addr, "no address given: using the origin's, " + addr, nil
+	return addr, "no address given, and no receiver answered on the local network: using the origin's, " + addr, nil
 }
 
 func send(ctx context.Context, e *env, c *cli.Command) error {
@@ -100,9 +101,6 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	default:
 		return usagef("", "--wire %q: use v1 or v0", w)
 	}
-	if err := connection(c, &sc); err != nil {
-		return err
-	}
 	if sc.Policy, err = stream.ParsePolicy(c.String("policy")); err != nil {
 		return &usageError{err: err}
 	}
@@ -114,6 +112,12 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	if sc.V0 && sc.Policy.NeedsAcks() {
 		return usagef("use gated, newest or block", "--policy %s needs acknowledgements, which wire v0 does not have", sc.Policy)
+	}
+	if how, err = search(ctx, c, &sc, how); err != nil {
+		return err
+	}
+	if err := connection(c, &sc); err != nil {
+		return err
 	}
 	sc.Host, _ = os.Hostname()
 	sc.Name = cmp.Or(c.String("name"), sc.Host, "camera")

@@ -30,9 +30,11 @@ const (
 	nothingOfIts = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-// open reports whether a path needs no token.
-func open(path string) bool {
-	return path == "/login" || path == "/healthz" || strings.HasPrefix(path, "/assets/")
+// open reports whether a request needs no token. Whether one camera is ready is
+// for those who may look.
+func open(r *http.Request) bool {
+	path := r.URL.Path
+	return path == "/login" || path == "/healthz" || path == "/readyz" && r.URL.RawQuery == "" || strings.HasPrefix(path, "/assets/")
 }
 
 // needs is the right that a request needs. Whatever is not reading changes something.
@@ -46,7 +48,7 @@ func needs(r *http.Request) secure.Right {
 // admitted reports whether a request may go on, and answers it if not.
 func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 	g := s.cfg.Guard
-	if g == nil || open(r.URL.Path) && r.URL.Path != "/login" {
+	if g == nil || open(r) && r.URL.Path != "/login" {
 		return true
 	}
 	addr := remote(r)
@@ -54,7 +56,7 @@ func (s *Server) admitted(w http.ResponseWriter, r *http.Request) bool {
 		s.sendToTLS(w, r)
 		return false
 	}
-	if open(r.URL.Path) {
+	if open(r) {
 		return true
 	}
 	rights, shown := secure.Right(0), false
@@ -193,6 +195,28 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}
+
+// me tells whoever asks what they may do here, and whether there is a connect string
+// for cameras. It is for the page, which shows only what can be done.
+func (s *Server) me(w http.ResponseWriter, r *http.Request) {
+	var me struct {
+		MayChange bool `json:"may_change"`
+		Connect   bool `json:"connect"`
+	}
+	me.MayChange = true
+	if g := s.cfg.Guard; g != nil {
+		var rights secure.Right
+		if c, err := r.Cookie(cookieName); err == nil {
+			rights = g.Keys.CookieRights(c.Value, time.Now())
+		}
+		if token, ok := credential(r); ok && rights == 0 {
+			rights = g.Keys.Rights(token) // admitted looked at it before, and counted
+		}
+		me.MayChange = rights&secure.Control != 0
+		me.Connect = me.MayChange && g.Connect != ""
+	}
+	reply(w, me)
 }
 
 // connect tells who may change things how a camera is connected: the connect

@@ -76,6 +76,13 @@ func (l *Conns) leave(c net.Conn) {
 	}
 }
 
+// Count is how many there are now.
+func (l *Conns) Count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
 // Limits tells the limits, and how often each was reached.
 func (l *Conns) Limits() []stream.Limit {
 	l.mu.Lock()

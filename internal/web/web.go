@@ -3,9 +3,9 @@
 // Names and behaviour of the addresses are those that clients of other MJPEG
 // servers already use; product documentation lists them.
 //
-// A viewer is one goroutine, net/http's own, that takes the newest frame from
-// its slot of the camera's hub and writes it. It never queues, and never slows
-// anybody else.
+// One goroutine for each camera writes its frames to all who watch its multipart
+// stream and keep up (fan); who does not has a goroutine of its own meanwhile, for
+// which the newest frame waits. Nobody queues, and nobody slows anybody else.
 package web
 
 import (
@@ -28,6 +28,7 @@ import (
 
 	"framepipe/frame"
 	"framepipe/internal/glass"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -47,12 +48,15 @@ type Cameras interface {
 type Config struct {
 	Cameras     Cameras
 	Recorder    *record.Manager // nil = nothing is recorded
+	Lab         *lab.Manager    // nil = no experiments
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
-	Process     func() any // what this process holds, for /limits; nil = not shown
+	Process     func() any   // what this process holds, for /limits; nil = not shown
+	Metrics     http.Handler // /metrics; nil = none
+	Ready       func() bool  // cameras are accepted; nil = they are
 	Version     string
 	Quality     int // JPEG quality for raw streams; 0 = 85
 	Log         *slog.Logger
@@ -65,6 +69,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	fans     map[*stream.Feed]*fan           // guarded by mu; of feeds whose multipart stream somebody watches
 	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
 	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
 	viewerID atomic.Uint64                   // of the newest viewer of the page
@@ -76,7 +81,10 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), fans: make(map[*stream.Feed]*fan), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	if cfg.Lab != nil {
+		cfg.Lab.Marked = func(f *stream.Feed, what string) { s.looks(f).mark(what) }
+	}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -103,6 +111,16 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /cameras/{name}/glass/ws", s.named(s.glassSocket))
 	s.mux.HandleFunc("GET /recordings", s.recordings)
 	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
+	s.mux.HandleFunc("GET /experiments", s.experiments)
+	s.mux.HandleFunc("POST /experiments", s.startExperiment)
+	s.mux.HandleFunc("POST /experiments/check", s.checkExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}", s.experiment)
+	s.mux.HandleFunc("POST /experiments/{id}/stop", s.stopExperiment)
+	s.mux.HandleFunc("POST /experiments/{id}/resume", s.resumeExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}/report.html", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/files", s.experimentFiles)
+	s.mux.HandleFunc("GET /experiments/{id}/files/{file...}", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/folder.zip", s.experimentFolder)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
 	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
 	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
@@ -111,10 +129,15 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("GET /"+p+"/{$}", s.root)
 	}
 	s.mux.HandleFunc("GET /healthz", s.health)
+	s.mux.HandleFunc("GET /readyz", s.ready)
+	if cfg.Metrics != nil {
+		s.mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	s.mux.HandleFunc("GET /limits", s.limits)
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)
+	s.mux.HandleFunc("GET /me", s.me)
 	s.mux.HandleFunc("GET /connect", s.connect)
 	s.mux.HandleFunc("GET /connect.png", s.connect)
 	return s
@@ -232,13 +255,27 @@ func reply(w http.ResponseWriter, v any) {
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	type entry struct {
 		stream.Status
-		Recording *record.Status `json:"recording,omitempty"`
+		Recording  *record.Status `json:"recording,omitempty"`
+		Experiment *underway      `json:"experiment,omitempty"`
 	}
 	all := []entry{}
 	for _, f := range s.cfg.Cameras.Feeds() {
-		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f)})
+		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f), s.underway(f)})
 	}
 	reply(w, all)
+}
+
+// underway is the experiment that a camera is in.
+type underway struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (s *Server) underway(f *stream.Feed) *underway {
+	if st := s.cfg.Lab.On(f.Name()); st != nil {
+		return &underway{st.ID, st.Name}
+	}
+	return nil
 }
 
 // state describes a camera, and its viewers: all, or with ?viewer=ID that one.
@@ -273,6 +310,32 @@ func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
+}
+
+// quietAfter is how long a camera may give nothing and still count as ready.
+const quietAfter = 10 * time.Second
+
+// ready says whether cameras are accepted; with ?src=NAME, whether that camera
+// is connected and has given a frame within the last seconds.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	name := r.URL.Query().Get("src")
+	why := ""
+	switch f := s.cfg.Cameras.Feed(name); {
+	case s.cfg.Ready != nil && !s.cfg.Ready():
+		why = "cameras are not accepted"
+	case name == "":
+	case f == nil:
+		why = "the camera was never here"
+	case !f.Status().Connected:
+		why = "the camera is not connected"
+	case frame.ReceiverNow().Sub(f.Meter.Newest()) > quietAfter:
+		why = "the camera gives nothing"
+	}
+	if why != "" {
+		fail(w, http.StatusServiceUnavailable, why)
+		return
+	}
+	s.health(w, r)
 }
 
 // mayChange answers requests that would change something and may not: a page of
@@ -315,6 +378,10 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
 	var set wire.Settings
 	if !mayChange(w, r) || !body(w, r, &set) {
+		return
+	}
+	if e := s.underway(f); e != nil && !set.Empty() {
+		fail(w, http.StatusConflict, "an experiment is being carried out on this camera, which this would spoil: stop it first ("+e.ID+")")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)

@@ -272,6 +272,11 @@ func TestStateRecordsAndControl(t *testing.T) {
 			t.Errorf("%s: status %d", a, r.StatusCode)
 		}
 	}
+	for path, want := range map[string]int{"/readyz": 200, "/readyz?src=door": 200, "/readyz?src=nobody": 503} {
+		if r, b := get(t, url+path); r.StatusCode != want {
+			t.Errorf("%s: %s %s", path, r.Status, b)
+		}
+	}
 	if _, b := get(t, url+"/healthz"); string(b) != "ok\n" {
 		t.Errorf("healthz %q", b)
 	}

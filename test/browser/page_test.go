@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"framepipe/capture"
 	"framepipe/capture/pattern"
 	"framepipe/frame"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/stream"
@@ -83,7 +85,8 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 		t.Fatal(err)
 	}
 	recorder := &record.Manager{Dir: t.TempDir()}
-	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Recorder: recorder, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
+	lab := &lab.Manager{Dir: t.TempDir(), Context: ctx, Feeds: recv.Feeds, Log: slog.New(slog.DiscardHandler)}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: recv, Recorder: recorder, Lab: lab, Version: "test"}), BaseContext: func(net.Listener) context.Context { return ctx }}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv}
@@ -96,6 +99,7 @@ func receive(t *testing.T, addr string, cams map[string]capture.Config) *receive
 		cancel()
 		srv.Close()
 		<-served
+		lab.Wait()
 		for _, c := range cameras {
 			if err := <-c; err != nil {
 				t.Error(err)

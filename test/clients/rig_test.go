@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// program is a running framepipe.
+// program is a running framepipe; page and tcp are a receiver's.
 type program struct {
 	*testing.T
 	cmd  *exec.Cmd
@@ -54,8 +54,26 @@ type program struct {
 // start runs framepipe receive on free ports and waits until it says where it is.
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{T: t, done: make(chan struct{})}
-	p.cmd = exec.Command(binary, append([]string{"receive", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
+	p := launch(t, append([]string{"receive", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
+	p.page = p.says(`the page is at (https?://\S+/)`)
+	p.tcp = p.says(`waiting for cameras on (\S+)`)
+	return p
+}
+
+// send runs framepipe send.
+func send(t *testing.T, args ...string) *program {
+	t.Helper()
+	return launch(t, append([]string{"send"}, args...)...)
+}
+
+func launch(t *testing.T, args ...string) *program {
+	t.Helper()
+	return launched(t, exec.Command(binary, args...))
+}
+
+func launched(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{T: t, done: make(chan struct{}), cmd: cmd}
 	p.cmd.Dir = t.TempDir()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -73,8 +91,6 @@ func start(t *testing.T, args ...string) *program {
 		}
 	}()
 	t.Cleanup(func() { p.stop() })
-	p.page = p.says(`the page is at (http://\S+/)`)
-	p.tcp = p.says(`waiting for cameras on (\S+)`)
 	return p
 }
 

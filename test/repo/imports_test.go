@@ -46,15 +46,18 @@ var allowed = map[string][]string{
 	"experiment":        {"experiment/plan", "experiment/result", "experiment/stats", "experiment/tune", "capture", "frame", "measure", "clocksync", "stream", "wire", "internal/doctor"},
 
 	// The program.
-	"internal/doctor": {},
-	"internal/netem":  {},
-	"internal/secure": {},
-	"internal/tcpq":   {},
-	"internal/record": {"frame", "mjpeg", "stream", "capture/replay/stamps"},
-	"internal/glass":  {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
-	"internal/web":    {"frame", "internal/glass", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
-	"internal/app":    {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
-	"cmd/framepipe":   {"internal/app"},
+	"internal/doctor":   {},
+	"internal/netem":    {},
+	"internal/secure":   {},
+	"internal/tcpq":     {},
+	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
+	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
+	"internal/discover": {},
+	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
+	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
+	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
+	"cmd/framepipe":     {"internal/app"},
 }
 
 // forbidden keeps packages pure: these may not import the given packages of the

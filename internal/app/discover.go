@@ -1,0 +1,165 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"framepipe/internal/discover"
+	"framepipe/stream"
+	"framepipe/wire"
+)
+
+// announceFlag is a receiver's.
+func announceFlag() cli.Flag {
+	return &cli.StringFlag{Name: "announce", Value: thisReceiver(), Usage: "the `NAME` under which cameras on the local network find this receiver (DNS-SD); \"\" = none", DefaultText: "this machine's name"}
+}
+
+// thisReceiver is what a receiver is called unless told.
+func thisReceiver() string {
+	host, _ := os.Hostname()
+	host, _, _ = strings.Cut(host, ".")
+	return cmp.Or(host, "framepipe")
+}
+
+// announcement is what r tells of itself to the network; nil = nothing.
+func (r *receiving) announcement(c *cli.Command, at net.Addr) *discover.Announcement {
+	listen, err := netip.ParseAddrPort(at.String())
+	if err != nil {
+		return nil
+	}
+	name := strings.ReplaceAll(c.String("announce"), ".", "-") // a dot parts names in DNS
+	a := &discover.Announcement{Name: strings.ToValidUTF8(name[:min(len(name), 50)], ""), Listen: listen, Version: Version(), Log: r.log}
+	if !c.IsSet("announce") && listen.Port() != wire.DefaultPort { // there may be several on one machine
+		a.Name += fmt.Sprintf("-%d", listen.Port())
+	}
+	if !a.Possible() {
+		return nil
+	}
+	if a.Token = r.guard.keys != nil || r.guard.tls != nil; !a.Token {
+		a.Cameras = r.connected
+	}
+	return a
+}
+
+// pageFor is the page's scheme and port where other machines see it.
+func pageFor(ln net.Addr, https bool) string {
+	ap, err := netip.ParseAddrPort(ln.String())
+	if err != nil || ap.Addr().IsLoopback() {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", map[bool]string{true: "https", false: "http"}[https], ap.Port())
+}
+
+// connected lists the cameras that are connected.
+func (r *receiving) connected() []string {
+	var names []string
+	for _, f := range r.recv.Feeds() {
+		if f.Brief().Connected {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+// seek finds a receiver on the local network for a sender that has no address: the
+// one that is named, or the only one there. Nil means that the origin's address is
+// to be taken.
+func seek(ctx context.Context, c *cli.Command) (*discover.Receiver, error) {
+	name := c.String("receiver")
+	if c.Args().Present() || c.IsSet("ip") {
+		if name != "" {
+			return nil, usagef("leave one of them out", "--receiver %s: an address is given as well", name)
+		}
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, discover.Search)
+	defer cancel()
+	found, err := discover.Find(ctx, name)
+	if name == "" {
+		switch {
+		case err != nil || len(found) == 0:
+			return nil, nil
+		case len(found) > 1:
+			return nil, usagef("choose one: --receiver "+found[0].Name, "there are %d receivers: %s", len(found), named(found))
+		}
+		return &found[0], nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(found, func(r discover.Receiver) bool { return r.Name == name }); i >= 0 {
+		return &found[i], nil
+	}
+	hint := "is it running, and on this network? `framepipe devices --network` lists receivers; an address always works"
+	if len(found) > 0 {
+		hint = "there is " + named(found)
+	}
+	return nil, &hinted{fmt.Errorf("no receiver %q answered within %v", name, discover.Search), hint}
+}
+
+func named(found []discover.Receiver) string {
+	var all []string
+	for _, r := range found {
+		all = append(all, r.String())
+	}
+	return strings.Join(all, ", ")
+}
+
+// search gives a sender that has no address the receiver that it finds, and says so.
+func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how string) (string, error) {
+	found, err := seek(ctx, c)
+	if err != nil || found == nil {
+		return how, err
+	}
+	if found.Token && c.String("token") == "" && c.String("token-file") == "" && c.String("tls-ca") == "" {
+		return "", &hinted{fmt.Errorf("the receiver %s lets in only who knows its token", found.Name), "copy the connect string that it printed; it needs no search"}
+	}
+	sc.Address = net.JoinHostPort(found.Addrs[0].String(), fmt.Sprint(found.Port))
+	sc.Dial = discover.NewDialer(*found, 3*time.Second).DialContext
+	return "no address given: found the receiver " + found.String(), nil
+}
+
+// networkDevices lists receivers and their cameras.
+func networkDevices(ctx context.Context, e *env, asJSON bool) error {
+	ctx, cancel := context.WithTimeout(ctx, discover.Search)
+	defer cancel()
+	found, err := discover.FindAll(ctx)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		printReceivers(e.stdout, found)
+		return nil
+	}
+	if found == nil {
+		found = []discover.Receiver{}
+	}
+	return writeJSON(e.stdout, found)
+}
+
+// printReceivers lists what was found on the network.
+func printReceivers(w io.Writer, found []discover.Receiver) {
+	if len(found) == 0 {
+		fmt.Fprintln(w, "no receiver answered on the local network; those that listen on loopback only, or with --announce \"\", do not")
+	}
+	for i := range found {
+		r := &found[i]
+		fmt.Fprintf(w, "receiver %s, framepipe %s\n  framepipe send --receiver %q\n", r, cmp.Or(r.Version, "(unknown version)"), r.Name)
+		if r.Page != "" {
+			fmt.Fprintf(w, "  page %s\n", r.Page)
+		}
+		if len(r.Cameras) > 0 {
+			fmt.Fprintf(w, "  cameras %s\n", strings.Join(r.Cameras, ", "))
+		}
+	}
+}
