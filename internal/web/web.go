@@ -25,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"framepipe/frame"
 	"framepipe/internal/glass"
@@ -90,7 +91,13 @@ func New(cfg Config) *Server {
 		panic(err) // the folder is part of the binary
 	}
 	static := http.FileServerFS(files)
-	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", static))
+	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !utf8.ValidString(r.URL.Path) { // which net/http calls its own failure
+			http.NotFound(w, r)
+			return
+		}
+		static.ServeHTTP(w, r)
+	})))
 	s.mux.HandleFunc("GET /{$}", s.root)
 	s.mux.HandleFunc("GET /cameras", s.list)
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request, *stream.Feed){
