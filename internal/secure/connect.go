@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -47,6 +48,11 @@ func ParseConnect(text string, port int) (Connect, error) {
 			return Connect{}, fmt.Errorf("the connect string is damaged: there is no port %s", u.Port())
 		}
 		port = int(n)
+	}
+	if strings.Contains(u.Hostname(), ":") {
+		if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+			return Connect{}, fmt.Errorf("the connect string is damaged: %q is no address", u.Hostname())
+		}
 	}
 	c := Connect{Address: net.JoinHostPort(u.Hostname(), strconv.Itoa(port))}
 	if u.User != nil {
