@@ -62,6 +62,9 @@ type ReceiverConfig struct {
 	FrameLog *measure.FrameLog
 	// Opened is told each new camera, before its first frame.
 	Opened func(*Feed)
+	// Forgotten is told each camera that had to make room for another: what was
+	// kept for it can go. It must not call the Receiver.
+	Forgotten func(*Feed)
 
 	Log *slog.Logger
 }
@@ -213,6 +216,49 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64, before *fram
 	}
 }
 
+// A camera that lost power, or whose program was killed behind a dead link, leaves a
+// connection that looks alive until Timeout. When a camera of the same name comes
+// from the same address, the old connection is asked whether anybody is there.
+const askOld = time.Second
+
+// relieve ends the connection that a camera left behind in an earlier life: one
+// that does not answer within askOld. Another camera of the same name, which
+// answers, is left alone.
+func (r *Receiver) relieve(ctx context.Context, name string, session uint64, addr netip.Addr) {
+	f := r.Feed(SafeName(name))
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	old := f.conn
+	if f.session == session || f.local {
+		old = nil
+	}
+	f.mu.Unlock()
+	if old == nil || !old.v1.Load() || remoteAddr(old.raw) != addr {
+		return
+	}
+	asked := int64(frame.ReceiverNow())
+	go old.ping() // it may block, for as long as a write may take; the connection's own end ends it
+	t := time.NewTicker(askOld / 50)
+	defer t.Stop()
+	for end := time.Now().Add(askOld); time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-old.done:
+			return
+		case <-t.C:
+		}
+		if old.heard.Load() > asked {
+			return
+		}
+	}
+	old.replaced.Store(true)
+	f.detach(old, "it is silent, and was started anew")
+	old.Close()
+}
+
 // open makes a feed; the caller holds r.mu.
 func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.Counts) (*Feed, error) {
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
@@ -241,8 +287,12 @@ func (r *Receiver) evict() bool {
 	if oldest < 0 {
 		return false
 	}
-	r.feeds[oldest].Meter.Finish(frame.ReceiverNow())
+	f := r.feeds[oldest]
+	f.Meter.Finish(frame.ReceiverNow())
 	r.feeds = slices.Delete(r.feeds, oldest, oldest+1)
+	if r.cfg.Forgotten != nil {
+		r.cfg.Forgotten(f)
+	}
 	return true
 }
 
@@ -289,6 +339,9 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 		r.hit(limitIdle, err)
 		log.Warn("connection lost", "camera", c.feed.name, "cause", cause(err))
 		c.feed.detach(c, cause(err))
+	case c.v0:
+		r.hit(limitIdle, err)
+		log.Warn("peer sent away", "cause", cause(err))
 	default:
 		r.hit(limitHandshake, err)
 		log.Warn("peer sent away", "cause", cause(err))

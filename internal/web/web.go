@@ -54,6 +54,7 @@ type Config struct {
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
+	Process     func() any   // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler // /metrics; nil = none
 	Ready       func() bool  // cameras are accepted; nil = they are
 	Version     string
