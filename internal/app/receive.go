@@ -268,12 +268,16 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			}
 		})
 	}
-	r.wg.Go(func() {
-		every(ctx, 500*time.Millisecond, func() {
-			r.con.setStatus(r.statusLine())
-			r.stopWhenDone()
+	if r.con.tty || r.records > 0 { // else there is nobody to tell and nothing to wait for
+		r.wg.Go(func() {
+			every(ctx, 500*time.Millisecond, func() {
+				if r.con.tty {
+					r.con.setStatus(r.statusLine())
+				}
+				r.stopWhenDone()
+			})
 		})
-	})
+	}
 	manager := newNotifier(r.log)
 	manager.ready() // it listens
 	r.wg.Go(func() { manager.run(ctx, r.statusLine, r.look()) })

@@ -142,7 +142,9 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	if con.tty {
+		wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	}
 	manager := newNotifier(log)
 	wg.Go(func() {
 		select {
