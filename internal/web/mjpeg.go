@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -32,6 +33,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 		return
 	}
 	h.Set("Connection", "close")
+	v := viewer{id: rand.Uint64(), key: clientKey(r), early: early(r)}
+	if v.key != "0" {
+		h.Set("Set-Cookie", fmt.Sprintf("stream_client=%s/%x; Path=/; Max-Age=30; SameSite=Strict", v.key, v.id))
+	}
 	hj, ok := w.(http.Hijacker)
 	if !ok {
 		fail(w, http.StatusInternalServerError, "this connection cannot be streamed over")
@@ -46,7 +51,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	h.Write(rw)
 	rw.WriteString("\r\n")
 	defer s.cfg.Conns.leave(conn)
-	v := viewer{conn: conn, pace: newPacer(conn, viewerTimeout), early: early(r)}
+	v.conn, v.pace = conn, newPacer(conn, viewerTimeout)
 	if err := rw.Flush(); err != nil {
 		conn.Close()
 		return
@@ -80,12 +85,24 @@ type viewer struct {
 	vec    net.Buffers
 	armed  time.Time
 	served uint64
+	id     uint64
+	key    string
+	rate   secondRate
 }
 
 // run serves until the viewer leaves, and closes its connection.
 func (v *viewer) run(s *Server, f *stream.Feed) {
 	sub := f.Hub.Subscribe()
 	defer sub.Close()
+	l := s.looks(f)
+	l.mu.Lock()
+	l.streams[v.id] = v
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.streams, v.id)
+		l.mu.Unlock()
+	}()
 	watching, left := context.WithCancel(context.Background())
 	gone := make(chan struct{})
 	defer func() {
@@ -131,7 +148,8 @@ func (v *viewer) run(s *Server, f *stream.Feed) {
 const partHead = "--" + boundary + "\r\nContent-Type: image/jpeg\r\n"
 
 func (v *viewer) write(f *stream.Feed, j *frame.Frame) error {
-	if now := time.Now(); now.Sub(v.armed) > time.Second {
+	now := time.Now()
+	if now.Sub(v.armed) > time.Second {
 		v.armed = now
 		if err := v.conn.SetWriteDeadline(now.Add(viewerTimeout)); err != nil {
 			return err
@@ -154,6 +172,7 @@ func (v *viewer) write(f *stream.Feed, j *frame.Frame) error {
 	v.parts = [3][]byte{v.head, j.Data, v.tail}
 	v.vec = v.parts[:]
 	_, err := v.vec.WriteTo(v.conn)
+	v.rate.count(now.Unix())
 	v.served++
 	return err
 }
