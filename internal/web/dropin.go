@@ -28,8 +28,8 @@ type ustreamer struct {
 		FPS        float64 `json:"captured_fps"`
 	} `json:"source"`
 	Stream struct {
-		FPS     float64           `json:"queued_fps"`
-		Clients int               `json:"clients"` // as many as there are entries in the next
+		FPS     float64                 `json:"queued_fps"`
+		Clients int                     `json:"clients"` // as many as there are entries in the next
 		Stat    map[string]streamClient `json:"clients_stat"`
 	} `json:"stream"`
 }
