@@ -54,6 +54,14 @@ class _Reading:
             raise FramepipeError("the connection ended")
         self.buf += part
 
+    def drain(self) -> None:
+        """Reads what is there already; the end, if it is, is for the next one to find."""
+        while len(self.buf) < MAX_FRAME and self.arriving():
+            part = self.sock.recv(1 << 18)
+            if not part:
+                return
+            self.buf += part
+
     def take(self, n: int) -> bytes:
         while len(self.buf) < n:
             self.more()
@@ -273,9 +281,8 @@ def _parts(r: _Reading, boundary: bytes, host: str) -> Iterator[Frame]:
             whole = r.until(b"\n" + boundary, MAX_FRAME)
             arrived = time.monotonic_ns()
             data = whole[: -len(boundary) - 1].rstrip(b"\r\n")
-        while len(r.buf) < MAX_FRAME and r.arriving():
-            r.more()
-        if boundary in r.buf:  # another one is here, whole
+        r.drain()
+        if boundary in r.buf and not r.buf.startswith(b"--"):  # another one is here, whole
             skipped += 1
             continue
         try:
