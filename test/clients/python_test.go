@@ -65,6 +65,7 @@ func pythonFrames(t *testing.T, out string, want int) (skipped int) {
 
 // Twenty lines from a receiver to OpenCV.
 func TestPythonFromAReceiver(t *testing.T) {
+	t.Parallel()
 	python := pythonWith(t, "cv2", "python3-opencv")
 	p := start(t, "--source", "pattern", "-W", "320", "-H", "240", "--fps", "30")
 	p.picture()
@@ -78,6 +79,7 @@ func TestPythonFromAReceiver(t *testing.T) {
 // A camera sends to a Python program directly; it is slow, and gets fresh frames; its
 // settings are changed; and its ledger balances in the end.
 func TestPythonReceivesDirectly(t *testing.T) {
+	t.Parallel()
 	python := pythonWith(t, "json", "python3")
 	cmd := example(t, python, "direct.py", "0", "10")
 	stdout, err := cmd.StdoutPipe()
