@@ -56,10 +56,9 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
-		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
-	flags = append(flags, secureFlags()...)
+	flags = append(append(append(flags, logFlags()...), profileFlag()), secureFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -75,7 +74,10 @@ func receiveCommand(e *env) *cli.Command {
 }
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
-	con := newConsole(e.stderr, c.Bool("quiet"))
+	con, err := consoleOf(c, e.stderr)
+	if err != nil {
+		return err
+	}
 	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
 		experiments: c.String("experiments"), allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
@@ -129,6 +131,14 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	profiling, stop := context.WithCancel(ctx)
+	profiled, err := profiles(profiling, c, r.log)
+	if err != nil {
+		stop()
+		return errors.Join(err, ln.Close())
+	}
+	defer profiled()
+	defer stop()
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
@@ -175,11 +185,12 @@ type receiving struct {
 	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
-	logFile   *os.File
+	logFile   *lateFile
 
 	mu         sync.Mutex
-	done       map[string]bool // guarded by mu; cameras that have all their records
-	recordedTo *stream.Feed    // guarded by mu; whose frames go to the file that --record names
+	done       map[string]bool                     // guarded by mu; cameras that have all their records
+	recordedTo *stream.Feed                        // guarded by mu; whose frames go to the file that --record names
+	saving     map[*stream.Feed]context.CancelFunc // guarded by mu; ends --save of a camera
 	stop       context.CancelFunc
 	wg         sync.WaitGroup
 }
@@ -194,11 +205,12 @@ func (r *receiving) openFiles(c *cli.Command, cfg *stream.ReceiverConfig) error 
 		r.summaries = s
 	}
 	if name := c.String("frame-log"); name != "" {
-		f, err := os.Create(name)
+		f, err := createLate("frame log", name, r.log)
 		if err != nil {
 			return fmt.Errorf("frame log: %w", err)
 		}
 		r.logFile = f
+		go f.run() // closeFiles awaits it
 		if r.frameLog, err = measure.NewFrameLog(f); err != nil {
 			return fmt.Errorf("frame log: %w", err)
 		}
@@ -217,10 +229,8 @@ func (r *receiving) closeFiles() {
 		r.summaries.close()
 	}
 	if r.frameLog != nil {
-		if err := r.frameLog.Flush(); err != nil {
-			r.log.Error("the frame log is incomplete", "cause", err)
-		}
-		r.logFile.Close()
+		_ = r.frameLog.Flush() // a lateFile does not fail, it tells
+		r.logFile.close()
 	}
 }
 
@@ -228,12 +238,13 @@ func (r *receiving) closeFiles() {
 func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.Listener, httpAddr string, local camera.Config) error {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
-	r.done = make(map[string]bool)
+	r.done, r.saving = make(map[string]bool), make(map[*stream.Feed]context.CancelFunc)
 	closed := newQueue[*measure.Record]()
 	cfg.Recorded = closed.put // called on the frame path, which must not wait for terminals and disks
 	var writer sync.WaitGroup
 	writer.Go(func() { closed.each(r.recorded) })
 	cfg.Opened = func(f *stream.Feed) { r.opened(ctx, f) }
+	cfg.Forgotten = func(f *stream.Feed) { r.wg.Go(func() { r.forgotten(f) }) }
 	r.recv = stream.NewReceiver(cfg)
 	if httpAddr != "" {
 		if err := r.serveHTTP(ctx, httpAddr); err != nil {
@@ -257,12 +268,19 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			}
 		})
 	}
-	r.wg.Go(func() {
-		every(ctx, 500*time.Millisecond, func() {
-			r.con.setStatus(r.statusLine())
-			r.stopWhenDone()
+	if r.con.tty || r.records > 0 { // else there is nobody to tell and nothing to wait for
+		r.wg.Go(func() {
+			every(ctx, 500*time.Millisecond, func() {
+				if r.con.tty {
+					r.con.setStatus(r.statusLine())
+				}
+				r.stopWhenDone()
+			})
 		})
-	})
+	}
+	manager := newNotifier(r.log)
+	manager.ready() // it listens
+	r.wg.Go(func() { manager.run(ctx, r.statusLine, r.look()) })
 	err := r.recv.Run(ctx, ln)
 	r.stop()
 	r.wg.Wait()
@@ -287,7 +305,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		r.conns = new(web.Conns)
 	}
 	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -357,11 +375,27 @@ func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
 // opened is told each new camera.
 func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.save != "" {
+		ctx, cancel := context.WithCancel(ctx)
+		r.mu.Lock()
+		r.saving[f] = cancel
+		r.mu.Unlock()
 		r.wg.Go(func() { savePictures(ctx, f, r.save, r.every, r.log) })
 	}
 	if r.record != "" {
 		r.startRecording(f)
 	}
+}
+
+// forgotten ends what was kept for a camera that made room for another.
+func (r *receiving) forgotten(f *stream.Feed) {
+	r.mu.Lock()
+	if cancel := r.saving[f]; cancel != nil {
+		cancel()
+		delete(r.saving, f)
+	}
+	r.mu.Unlock()
+	r.endRecording(f)
+	r.finalLine(f)
 }
 
 // recorded writes a closed record everywhere. With --records, the run ends when
@@ -383,9 +417,7 @@ func (r *receiving) recorded(rec *measure.Record) {
 		}
 	}
 	if r.frameLog != nil {
-		if err := r.frameLog.Flush(); err != nil {
-			r.log.Error("the frame log is incomplete", "cause", err)
-		}
+		_ = r.frameLog.Flush() // a lateFile does not fail, it tells
 	}
 	if r.records == 0 || !rec.Complete {
 		return

@@ -61,7 +61,7 @@ func clientKey(r *http.Request) string {
 }
 
 // clients lists everybody who looks at a camera: streams, and viewers of the page.
-func (l *looks) clients(displays []ViewerState) map[string]streamClient {
+func (s *Server) clients(f *stream.Feed, displays []ViewerState) map[string]streamClient {
 	all := make(map[string]streamClient)
 	for _, d := range displays {
 		c := streamClient{Key: "0", Advance: true}
@@ -70,11 +70,15 @@ func (l *looks) clients(displays []ViewerState) map[string]streamClient {
 		}
 		all[strconv.FormatUint(d.ID, 16)] = c
 	}
+	s.mu.Lock()
+	n := s.fans[f]
+	s.mu.Unlock()
+	if n == nil {
+		return all
+	}
 	now := time.Now().Unix()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, v := range l.streams {
-		all[strconv.FormatUint(id, 16)] = streamClient{FPS: v.rate.read(now), Advance: v.early, Key: v.key}
+	for _, v := range *n.viewers.Load() {
+		all[strconv.FormatUint(v.id, 16)] = streamClient{FPS: v.rate.read(now), Advance: v.early, Key: v.key}
 	}
 	return all
 }

@@ -30,7 +30,6 @@ type looks struct {
 
 	mu        sync.Mutex
 	viewers   map[uint64]*wsViewer // guarded by mu
-	streams   map[uint64]*viewer   // guarded by mu; of multipart, by their random IDs
 	marks     []mark               // guarded by mu; oldest first
 	forgotten int                  // guarded by mu; marks that were dropped for newer ones
 }
@@ -49,7 +48,7 @@ func (s *Server) looks(f *stream.Feed) *looks {
 	if l == nil {
 		known := s.cfg.Cameras.Feeds()
 		maps.DeleteFunc(s.looking, func(f *stream.Feed, _ *looks) bool { return !slices.Contains(known, f) })
-		l = &looks{display: measure.NewDisplay(), viewers: make(map[uint64]*wsViewer), streams: make(map[uint64]*viewer)}
+		l = &looks{display: measure.NewDisplay(), viewers: make(map[uint64]*wsViewer)}
 		s.looking[f] = l
 	}
 	return l
@@ -122,7 +121,7 @@ type ViewerState struct {
 func (s *Server) status(f *stream.Feed, only uint64) State {
 	l, now := s.looks(f), frame.ReceiverNow()
 	st := State{Status: f.Status(), Displays: l.states(now, only), Recording: s.cfg.Recorder.Status(f), OK: true}
-	st.Result = ustreamerState(&st.Status, l.clients(st.Displays))
+	st.Result = ustreamerState(&st.Status, s.clients(f, st.Displays))
 	if d := l.display.State(now); d.Shown+d.Overtaken+d.Failed > 0 {
 		st.Displayed = &d
 	}

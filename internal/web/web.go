@@ -3,9 +3,9 @@
 // Names and behaviour of the addresses are those that clients of other MJPEG
 // servers already use; product documentation lists them.
 //
-// A viewer is one goroutine, net/http's own, that takes the newest frame from
-// its slot of the camera's hub and writes it. It never queues, and never slows
-// anybody else.
+// One goroutine for each camera writes its frames to all who watch its multipart
+// stream and keep up (fan); who does not has a goroutine of its own meanwhile, for
+// which the newest frame waits. Nobody queues, and nobody slows anybody else.
 package web
 
 import (
@@ -54,6 +54,7 @@ type Config struct {
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
+	Process     func() any   // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler // /metrics; nil = none
 	Ready       func() bool  // cameras are accepted; nil = they are
 	Version     string
@@ -68,6 +69,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	fans     map[*stream.Feed]*fan           // guarded by mu; of feeds whose multipart stream somebody watches
 	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
 	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
 	viewerID atomic.Uint64                   // of the newest viewer of the page
@@ -79,7 +81,7 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), fans: make(map[*stream.Feed]*fan), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
 	if cfg.Lab != nil {
 		cfg.Lab.Marked = func(f *stream.Feed, what string) { s.looks(f).mark(what) }
 	}

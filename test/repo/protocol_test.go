@@ -13,7 +13,7 @@ import (
 // Every key of the wire's JSON is named in PROTOCOL.md.
 func TestProtocolNamesEveryKey(t *testing.T) {
 	doc := read(t, "PROTOCOL.md")
-	for _, v := range []any{wire.HelloText{}, wire.Auth{}, wire.WelcomeText{}, wire.Settings{}, wire.StateText{}, doctor.Reading{}, doctor.WiFi{}} {
+	for _, v := range []any{wire.HelloText{}, wire.Auth{}, wire.WelcomeText{}, wire.Settings{}, wire.StateText{}, doctor.Reading{}, doctor.WiFi{}, doctor.Process{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			f := typ.Field(i)
