@@ -188,12 +188,13 @@ func (m *Meter) End(now frame.ReceiverTime) {
 	m.jitter.stop()
 }
 
-// Tick closes the open record if its time is over. Frame does the same, so Tick
-// is only needed while no frames come.
-func (m *Meter) Tick(now frame.ReceiverTime) {
+// Tick closes the open record if its time is over, and reports whether one is
+// open then. Frame does the same, so Tick is only needed while no frames come.
+func (m *Meter) Tick(now frame.ReceiverTime) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
+	return m.open
 }
 
 // Finish is End for good: no record is opened any more.

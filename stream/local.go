@@ -37,6 +37,7 @@ func (r *Receiver) Local(name string) (*Local, *Feed, error) {
 	}
 	f := r.newFeed(name)
 	f.local = true
+	signal(r.came)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}

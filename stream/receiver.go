@@ -75,6 +75,7 @@ type Receiver struct {
 
 	limits    limits
 	accepting atomic.Bool
+	came      chan struct{} // one token: a camera is there
 
 	mu     sync.Mutex
 	feeds  []*Feed        // guarded by mu; in order of arrival
@@ -95,7 +96,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Receiver{cfg: cfg}
+	return &Receiver{cfg: cfg, came: make(chan struct{}, 1)}
 }
 
 // Run accepts cameras from ln until ctx ends. It returns after all it started
@@ -119,7 +120,13 @@ func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
 			}
 			break
 		}
-		r.wg.Go(func() { r.connection(ctx, conn) })
+		addr := remoteAddr(conn)
+		if err := r.enter(addr); err != nil { // here, so that a flood starts no goroutines
+			r.cfg.Log.Warn("refused", "peer", conn.RemoteAddr().String(), "cause", err)
+			conn.Close()
+			continue
+		}
+		r.wg.Go(func() { r.connection(ctx, conn, addr) })
 	}
 	r.accepting.Store(false)
 	ln.Close()
@@ -148,7 +155,8 @@ func (r *Receiver) Finish() {
 	}
 }
 
-// ticks closes records of cameras that are silent.
+// ticks closes records of cameras that are silent. While no camera is there and no
+// record is open, it waits for one to come: a receiver that nobody uses sleeps.
 func (r *Receiver) ticks(ctx context.Context) {
 	t := time.NewTicker(meterTick)
 	defer t.Stop()
@@ -157,11 +165,30 @@ func (r *Receiver) ticks(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			for _, f := range r.Feeds() {
-				f.Meter.Tick(frame.ReceiverNow())
-			}
 		}
+		busy := false
+		for _, f := range r.Feeds() {
+			open := f.Meter.Tick(frame.ReceiverNow())
+			busy = busy || open || f.here()
+		}
+		if busy {
+			continue
+		}
+		t.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.came:
+		}
+		t.Reset(meterTick)
 	}
+}
+
+// here reports whether the camera is connected, or of this machine.
+func (f *Feed) here() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.local || f.conn != nil
 }
 
 // Feeds lists the cameras in order of their arrival.
@@ -211,6 +238,7 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64, before *fram
 		}
 		f.mu.Unlock()
 		if mine {
+			signal(r.came)
 			return f, nil
 		}
 	}
@@ -267,6 +295,7 @@ func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.
 	}
 	f := r.newFeed(name)
 	f.take(c, session, before)
+	signal(r.came)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}
@@ -314,16 +343,11 @@ func (f *Feed) take(c *feedConn, session uint64, before *frame.Counts) {
 	}
 }
 
-// connection serves one peer from its first byte to its last.
-func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
+// connection serves one peer, which entered, from its first byte to its last.
+func (r *Receiver) connection(ctx context.Context, conn net.Conn, addr netip.Addr) {
 	defer conn.Close()
-	addr := remoteAddr(conn)
-	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
-	if err := r.enter(addr); err != nil {
-		log.Warn("refused", "cause", err)
-		return
-	}
 	defer r.leave(addr)
+	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
 	c := &feedConn{Conn: conn, raw: conn, recv: r, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
 	defer c.stopLateAck()

@@ -58,7 +58,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
-	flags = append(append(flags, logFlags()...), secureFlags()...)
+	flags = append(append(append(flags, logFlags()...), profileFlag()), secureFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -131,6 +131,14 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	profiling, stop := context.WithCancel(ctx)
+	profiled, err := profiles(profiling, c, r.log)
+	if err != nil {
+		stop()
+		return errors.Join(err, ln.Close())
+	}
+	defer profiled()
+	defer stop()
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
@@ -260,12 +268,16 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			}
 		})
 	}
-	r.wg.Go(func() {
-		every(ctx, 500*time.Millisecond, func() {
-			r.con.setStatus(r.statusLine())
-			r.stopWhenDone()
+	if r.con.tty || r.records > 0 { // else there is nobody to tell and nothing to wait for
+		r.wg.Go(func() {
+			every(ctx, 500*time.Millisecond, func() {
+				if r.con.tty {
+					r.con.setStatus(r.statusLine())
+				}
+				r.stopWhenDone()
+			})
 		})
-	})
+	}
 	manager := newNotifier(r.log)
 	manager.ready() // it listens
 	r.wg.Go(func() { manager.run(ctx, r.statusLine, r.look()) })

@@ -46,7 +46,7 @@ func sendCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "frames", Usage: "end after so many frames; 0 = go on"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 	)
-	flags = append(flags, logFlags()...)
+	flags = append(append(flags, logFlags()...), profileFlag())
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
 		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108.",
@@ -136,8 +136,15 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	s := newSending(cfg, sc, log)
 	run, stop := context.WithCancel(ctx)
+	defer stop()
+	profiled, err := profiles(run, c, log)
+	if err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
-	wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	if con.tty {
+		wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	}
 	manager := newNotifier(log)
 	wg.Go(func() {
 		select {
@@ -153,6 +160,7 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	err = s.run(ctx)
 	stop()
 	wg.Wait()
+	profiled()
 	con.setStatus("")
 	if s.sender.Stats().Counts.Offered > 0 {
 		s.finalLines(log)

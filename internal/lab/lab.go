@@ -43,7 +43,12 @@ type Manager struct {
 	all map[string]*run    // guarded by mu; of this life of the program, by ID
 	old map[string]*folder // guarded by mu; of earlier ones, as they were last read
 	wg  sync.WaitGroup
+
+	ended bool // guarded by mu
 }
+
+// ErrEnding says that the program is about to end.
+var ErrEnding = errors.New("the receiver is ending")
 
 // What keeps an experiment from starting.
 var (
@@ -97,8 +102,8 @@ func (m *Manager) Start(f *stream.Feed, p *plan.Plan) (Status, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.Context.Err(); err != nil {
-		return Status{}, fmt.Errorf("the receiver is ending: %w", err)
+	if m.ended {
+		return Status{}, ErrEnding
 	}
 	if id := m.running(f.Name()); id != "" {
 		return Status{}, fmt.Errorf("%w: %s", ErrBusy, id)
@@ -122,9 +127,9 @@ func (m *Manager) Resume(id string) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st, ok := m.status(id)
-	switch err := m.Context.Err(); {
-	case err != nil:
-		return Status{}, fmt.Errorf("the receiver is ending: %w", err)
+	switch {
+	case m.ended:
+		return Status{}, ErrEnding
 	case !ok || !m.hasFolder(id):
 		return Status{}, ErrUnknown
 	case st.State == Running:
@@ -163,7 +168,8 @@ func (m *Manager) begin(id, camera string, folder *result.Folder) Status {
 // Wait waits for all experiments. It is for the end of the program, when Context
 // has ended.
 func (m *Manager) Wait() {
-	m.mu.Lock() // whoever was just starting one has done so, and nobody can any more
+	m.mu.Lock()
+	m.ended = true // whoever was just starting one has done so, and nobody can any more
 	m.mu.Unlock()
 	m.wg.Wait()
 }
@@ -302,6 +308,9 @@ func (m *Manager) Root(id string) (*os.Root, error) {
 func (m *Manager) hasFolder(id string) bool {
 	if m.Dir == "" || !validID(id) {
 		return false
+	}
+	if st, err := os.Lstat(filepath.Join(m.Dir, id)); err != nil || !st.IsDir() {
+		return false // a link may lead anywhere
 	}
 	st, err := os.Lstat(filepath.Join(m.Dir, id, result.PlanFile))
 	return err == nil && st.Mode().IsRegular()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"framepipe/frame"
 	"framepipe/stream"
@@ -100,9 +101,10 @@ var nextHead = []byte(partEnd + partHead + partEnd)
 
 // part is a frame as it is sent.
 type part struct {
-	feed  *stream.Feed
-	frame *frame.Frame // borrowed
-	head  []byte
+	feed   *stream.Feed
+	frame  *frame.Frame // borrowed
+	head   []byte
+	second int64 // of the wall clock, in which it is sent
 }
 
 func (p *part) make(f *stream.Feed, j *frame.Frame) {
@@ -110,5 +112,5 @@ func (p *part) make(f *stream.Feed, j *frame.Frame) {
 	b = strconv.AppendInt(b, int64(len(j.Data)), 10)
 	b = append(b, "\r\nX-Timestamp: "...)
 	b = appendTimestamp(b, f, j)
-	p.feed, p.frame, p.head = f, j, append(b, "\r\n\r\n"...)
+	p.feed, p.frame, p.head, p.second = f, j, append(b, "\r\n\r\n"...), time.Now().Unix()
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -29,6 +30,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 		return
 	}
 	h.Set("Connection", "close")
+	id, key := rand.Uint64(), clientKey(r)
+	if key != "0" {
+		h.Set("Set-Cookie", fmt.Sprintf("stream_client=%s/%x; Path=/; Max-Age=30; SameSite=Strict", key, id))
+	}
 	hj, ok := w.(http.Hijacker)
 	if !ok {
 		fail(w, http.StatusInternalServerError, "this connection cannot be streamed over")
@@ -48,6 +53,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 		return
 	}
 	v := newViewer(conn, early(r))
+	v.id, v.key = id, key
 	leave := s.join(f, v)
 	defer leave()
 	// A viewer says nothing; reading finds out when it leaves.

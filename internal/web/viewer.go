@@ -19,6 +19,9 @@ type viewer struct {
 	direct *direct // nil where a write cannot be tried without waiting, as with TLS
 	early  bool
 	begun  bool // the headers of the next part are out already
+	id     uint64
+	key    string // what the client calls itself, "0" = nothing
+	rate   secondRate
 
 	ctx    context.Context // until it left
 	left   context.CancelFunc
@@ -112,6 +115,7 @@ func (v *viewer) keep(p *part) {
 
 // compose makes the parts that are written for a frame.
 func (v *viewer) compose(p *part) {
+	v.rate.count(p.second)
 	v.parts = [3][]byte{p.head, p.frame.Data, nextHead}
 	if v.begun {
 		v.parts[0] = nil
