@@ -17,7 +17,9 @@ func TestDaysOfDrift(t *testing.T) {
 	if os.Getenv("FRAMEPIPE_EMULATED") != "" {
 		length = 2 * time.Hour
 	}
-	day := func(s float64) float64 { return 40e-6 + 3e-6*math.Sin(2*math.Pi*s/86400) + 1e-6*math.Sin(2*math.Pi*s/1800) }
+	day := func(s float64) float64 {
+		return 40e-6 + 3e-6*math.Sin(2*math.Pi*s/86400) + 1e-6*math.Sin(2*math.Pi*s/1800)
+	}
 	r := rand.New(rand.NewPCG(5, 6))
 	c := &clocks{offset: -17 * time.Hour, rate: day}
 	var e Estimator
