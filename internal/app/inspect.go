@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -130,11 +131,36 @@ func doctorCommand(e *env) *cli.Command {
 			&cli.StringFlag{Name: "source", Usage: "look at this camera only, v4l2:/dev/video0"},
 		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: codecText()})
+			text, encode := codecText()
+			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: text, Encode: encode, Controls: controlValues(ctx)})
 			if c.Bool("json") {
 				return writeJSON(e.stdout, found)
 			}
 			return doctor.Render(e.stdout, found)
 		},
+	}
+}
+
+// controlValues reads cameras' controls for the doctor, which opens no camera itself.
+func controlValues(ctx context.Context) func(device string) (map[string]int64, error) {
+	list, err := open.Devices(ctx)
+	return func(device string) (map[string]int64, error) {
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list {
+			if d.Path != device {
+				continue
+			}
+			if d.Error != "" {
+				return nil, errors.New(d.Error)
+			}
+			values := map[string]int64{}
+			for _, c := range d.Controls {
+				values[c.Name] = c.Value
+			}
+			return values, nil
+		}
+		return nil, fmt.Errorf("%s is not among the cameras", device)
 	}
 }
