@@ -15,6 +15,7 @@ import (
 	"framepipe/capture/open"
 	"framepipe/capture/v4l2src"
 	"framepipe/internal/doctor"
+	"framepipe/stream"
 )
 
 func devicesCommand(e *env) *cli.Command {
@@ -125,14 +126,27 @@ func controlRange(c capture.Control) string {
 
 func doctorCommand(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "doctor", Usage: "find what makes it slow or fail here, each with the way to mend it",
+		Name: "doctor", Usage: "find what makes it slow or fail here, each with the way to mend it; with the address of a receiver, on the way to it too", ArgsUsage: "[ADDRESS]",
 		Flags: withEnv("doctor", []cli.Flag{
+			&cli.StringFlag{Name: "token", Usage: "the receiver's `SECRET`"},
+			&cli.StringFlag{Name: "token-file", Usage: "read it from `FILE`"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
 			&cli.StringFlag{Name: "source", Usage: "look at this camera only, v4l2:/dev/video0"},
 		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			text, encode := codecText()
 			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: text, Encode: encode, Controls: controlValues(ctx)})
+			if c.Args().Present() {
+				addr, _, err := address(c)
+				if err != nil {
+					return err
+				}
+				sc := stream.SenderConfig{Address: addr, Software: "framepipe " + Version(), Session: newSession()}
+				if err := connection(c, &sc); err != nil {
+					return err
+				}
+				found = append(found, linkTest(ctx, sc)...)
+			}
 			if c.Bool("json") {
 				return writeJSON(e.stdout, found)
 			}
