@@ -58,6 +58,10 @@ var allowed = map[string][]string{
 	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":     {"internal/app"},
+
+	// As programs of others would: the public packages only.
+	"examples":   {},
+	"examples/*": {"camera", "capture", "clocksync", "frame", "mjpeg", "stream", "wire"},
 }
 
 // forbidden keeps packages pure: these may not import the given packages of the
