@@ -19,6 +19,7 @@ import (
 
 	"framepipe/camera"
 	"framepipe/frame"
+	"framepipe/internal/bus"
 	"framepipe/internal/discover"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
@@ -57,7 +58,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
-	flags = append(flags, secureFlags()...)
+	flags = append(append(flags, secureFlags()...), busFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -106,6 +107,9 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	cfg.Raw = stream.RawFormat{Width: local.Capture.Width, Height: local.Capture.Height}
 	if c.IsSet("format") {
 		cfg.Raw.Format = local.Capture.Format
+	}
+	if r.busTo, err = r.busConfig(c, cfg.MaxFrame); err != nil {
+		return err
 	}
 	if r.guard, err = newGuard(c); err != nil {
 		return err
@@ -160,6 +164,8 @@ type receiving struct {
 	plain        bool // tokens may come over http
 	listens      net.Addr
 	announced    *discover.Announcement // nil = nothing
+	busTo        *bus.Config            // nil = no bus
+	bus          *bus.Bus               // the same
 	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
@@ -231,13 +237,18 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	writer.Go(func() { closed.each(r.recorded) })
 	cfg.Opened = func(f *stream.Feed) { r.opened(ctx, f) }
 	r.recv = stream.NewReceiver(cfg)
-	if httpAddr != "" {
-		if err := r.serveHTTP(ctx, httpAddr); err != nil {
-			ln.Close()
-			closed.end()
-			writer.Wait()
-			return err
-		}
+	err := r.joinBus()
+	if err == nil && httpAddr != "" {
+		err = r.serveHTTP(ctx, httpAddr)
+	}
+	if err != nil {
+		ln.Close()
+		closed.end()
+		writer.Wait()
+		return err
+	}
+	if r.bus != nil {
+		r.wg.Go(func() { r.runBus(ctx) })
 	}
 	if r.announced != nil {
 		r.wg.Go(func() { r.announced.Run(ctx) })
@@ -259,7 +270,7 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			r.stopWhenDone()
 		})
 	})
-	err := r.recv.Run(ctx, ln)
+	err = r.recv.Run(ctx, ln)
 	r.stop()
 	r.wg.Wait()
 	closed.end()
@@ -282,7 +293,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.conns == nil {
 		r.conns = new(web.Conns)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -353,6 +364,9 @@ func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.record != "" {
 		r.startRecording(f)
 	}
+	if r.bus != nil {
+		r.bus.Opened(f)
+	}
 }
 
 // recorded writes a closed record everywhere. With --records, the run ends when
@@ -367,6 +381,9 @@ func (r *receiving) recorded(rec *measure.Record) {
 		}
 	default:
 		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
+	}
+	if r.bus != nil {
+		r.bus.Recorded(rec)
 	}
 	if r.summaries != nil {
 		if err := r.summaries.add(rec); err != nil {

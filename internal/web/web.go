@@ -53,10 +53,12 @@ type Config struct {
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
 	Metrics     http.Handler // /metrics; nil = none
-	Ready       func() bool  // cameras are accepted; nil = they are
-	Version     string
-	Quality     int // JPEG quality for raw streams; 0 = 85
-	Log         *slog.Logger
+	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
+	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
+	Ready   func() bool // cameras are accepted; nil = they are
+	Version string
+	Quality int // JPEG quality for raw streams; 0 = 85
+	Log     *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -372,6 +374,10 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, f *stream.Feed
 	asked := frame.ReceiverNow()
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
+	if ago := r.URL.Query().Get("ago"); ago != "" {
+		s.past(ctx, w, f, ago)
+		return
+	}
 	v := f.Hub.Subscribe()
 	defer v.Close()
 	for {
@@ -392,14 +398,44 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, f *stream.Feed
 			fail(w, http.StatusInternalServerError, err.Error())
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", "image/jpeg")
-		h.Set("Content-Length", strconv.Itoa(len(j.Data)))
-		h.Set("X-Timestamp", timestamp(f, j))
-		w.Write(j.Data)
-		j.Release()
+		picture(w, f, j)
 		return
 	}
+}
+
+// picture answers with a frame that is a JPEG, and releases it.
+func picture(w http.ResponseWriter, f *stream.Feed, j *frame.Frame) {
+	h := w.Header()
+	h.Set("Content-Type", "image/jpeg")
+	h.Set("Content-Length", strconv.Itoa(len(j.Data)))
+	h.Set("X-Timestamp", timestamp(f, j))
+	w.Write(j.Data)
+	j.Release()
+}
+
+// past answers with the picture of so long ago.
+func (s *Server) past(ctx context.Context, w http.ResponseWriter, f *stream.Feed, ago string) {
+	d, err := time.ParseDuration(ago)
+	if err != nil || d <= 0 {
+		fail(w, http.StatusBadRequest, "ago="+printable(ago)+": write it as 10s or 1m30s")
+		return
+	}
+	if s.cfg.Past == nil {
+		fail(w, http.StatusNotFound, "nothing is kept: receive --bus URL --bus-keep 1m")
+		return
+	}
+	fr, err := s.cfg.Past(ctx, f, d)
+	if err != nil {
+		fail(w, http.StatusNotFound, err.Error())
+		return
+	}
+	j, err := s.jpeg(f, fr)
+	fr.Release()
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	picture(w, f, j)
 }
 
 // capturedAfter holds a frame's capture against a moment on this machine's clock;

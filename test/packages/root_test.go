@@ -63,7 +63,7 @@ func newRoot(t *testing.T, arch string) *root {
 		part := archive + ".part.tar"
 		run(t, "mmdebstrap", "--mode=root", "--variant=essential", "--include=systemd,systemd-sysv,dbus,passwd", "--architectures="+arch,
 			"--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/framepipe/*",
-			"--dpkgopt=force-unsafe-io", `--aptopt=Acquire::Languages "none"`, suite, part)
+			"--dpkgopt=force-unsafe-io", `--aptopt=Acquire::Languages "none"`, suite, part, mirror(t))
 		if err := os.Rename(part, archive); err != nil {
 			t.Fatal(err)
 		}
@@ -75,6 +75,18 @@ func newRoot(t *testing.T, arch string) *root {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	run(t, "tar", "-C", dir, "--numeric-owner", "-xf", archive)
 	return &root{t, dir}
+}
+
+// mirror is where this machine has its packages from, as a line of sources.list:
+// the release alone, which never changes while a mirror is being updated.
+func mirror(t *testing.T) string {
+	t.Helper()
+	out := run(t, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Codename: "+suite, "Component: main")
+	uri, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+	if uri == "" {
+		t.Skipf("this machine has no packages of Debian's %s: not in its apt sources", suite)
+	}
+	return "deb " + uri + " " + suite + " main"
 }
 
 // in runs a command in the root that must succeed.
