@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser test-packages
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench-peers: ## side by side with other programs, in one run: table and plot in 
 
 bench-browser: ## what a real Chromium displays and how late, held against the goals (a quiet machine, Debian's chromium and xvfb, 4 minutes)
 	go test -count=1 -v -run 'Figures|FramesAreDisplayed|FourCameras|WaysToShow|GlassSees' ./test/browser -figures
+
+chaos: ## faults on both sides, killed, stopped, cut off, flooded: 208 trials from seeds, table in docs/reliability.md (root, ten minutes)
+	go run ./test/chaos -runs 208 -out docs/reliability.md $(CHAOS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz

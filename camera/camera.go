@@ -36,7 +36,7 @@ type Sink interface {
 // Times that the loop keeps when a camera is gone.
 const (
 	reopenFirst = 250 * time.Millisecond
-	reopenMost  = 3 * time.Second
+	reopenMost  = time.Second
 )
 
 // maxChanges is how many changes of settings may wait for the capture loop.
@@ -322,6 +322,7 @@ func (r *Runner) close() frame.Counts {
 // reopen tries until the camera is back or cannot come back.
 func (r *Runner) reopen(ctx context.Context) error {
 	for wait := reopenFirst; ; wait = min(2*wait, reopenMost) {
+		began := time.Now()
 		if r.cfg.WaitFor != nil {
 			c, cancel := context.WithTimeout(ctx, wait)
 			name, err := r.cfg.WaitFor(c, r.cfg.Source)
@@ -355,7 +356,7 @@ func (r *Runner) reopen(ctx context.Context) error {
 			return err
 		}
 		r.setGone(err)
-		r.pause(ctx, wait)
+		r.pause(ctx, wait-time.Since(began)) // WaitFor may have needed all of it
 	}
 }
 

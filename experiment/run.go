@@ -23,7 +23,6 @@ import (
 	"framepipe/experiment/stats"
 	"framepipe/frame"
 	"framepipe/internal/doctor"
-	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
 )
@@ -55,19 +54,6 @@ type Config struct {
 	Late     func() time.Duration
 	Progress func(Progress) // nil = nobody is told
 	Log      *slog.Logger
-}
-
-// Progress describes a run for people.
-type Progress struct {
-	Visit, Visits int // the present one, of all
-	Cell          string
-	Repeat        int
-	Record        int // the present one, of Records
-	Records       int
-	Left          time.Duration
-	Live          *measure.Live // nil while the camera settles
-	Finished      bool          // the visit is complete
-	FPS           float64       // of a finished visit, mean of its records
 }
 
 // ErrUnfinished says that a run ended before its plan did. It can be resumed.
@@ -402,35 +388,6 @@ func (r *run) records(ctx context.Context, cam Camera, index, done, attempt int,
 		}
 	}
 	return nil
-}
-
-func (r *run) finished(index int) {
-	p := r.progress(index, r.plan.Records, nil)
-	p.Finished = true
-	n := 0.0
-	for _, row := range r.Folder.Valid() {
-		if row.Cell == p.Cell && row.Repeat == p.Repeat {
-			p.FPS += row.FPS
-			n++
-		}
-	}
-	p.FPS /= max(n, 1)
-	r.Progress(p)
-}
-
-func (r *run) progress(index, records int, live *measure.Live) Progress {
-	v := r.order[index]
-	p := Progress{Visit: index + 1, Visits: len(r.order), Cell: r.cells[v.Cell].ID, Repeat: v.Repeat,
-		Record: min(records+1, r.plan.Records), Records: r.plan.Records, Live: live}
-	p.Left = time.Duration(r.plan.Records-records)*r.plan.Length +
-		time.Duration(len(r.order)-index-1)*(time.Duration(r.plan.Records)*r.plan.Length+r.over)
-	if live != nil && live.Record != nil {
-		p.Left -= time.Duration(live.Record.Elapsed * float64(time.Second))
-	} else if records < r.plan.Records {
-		p.Left += r.over
-	}
-	p.Left = max(0, p.Left)
-	return p
 }
 
 // differs lists what a camera does otherwise than it was asked.

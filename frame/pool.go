@@ -1,6 +1,9 @@
 package frame
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // maxIdle bounds how many frames a Pool keeps for later. A path needs one frame
 // being filled, one in each slot and one with each slow viewer; more than this
@@ -19,9 +22,17 @@ type Pool struct {
 	out  int      // guarded by mu; frames handed out and not yet back
 }
 
+// outAll is the number of frames that all pools have handed out.
+var outAll atomic.Int64
+
+// OutAll is the number of frames that all pools of this process have handed out
+// and not got back. A stream holds a handful; a number that grows is a leak.
+func OutAll() int { return int(outAll.Load()) }
+
 // Get returns a frame with len(Data) == n and one reference; its contents are
 // undefined and its Meta empty.
 func (p *Pool) Get(n int) *Frame {
+	outAll.Add(1)
 	p.mu.Lock()
 	p.out++
 	if n > p.high {
@@ -47,6 +58,7 @@ func (p *Pool) Get(n int) *Frame {
 
 // Recycle implements Owner; frames call it.
 func (p *Pool) Recycle(f *Frame) {
+	outAll.Add(-1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.out--

@@ -50,6 +50,8 @@ func (l *Ledger) ByCause() map[string]uint64 {
 // a sender; its counters are cumulative, and base is where this receiver came in.
 type book struct {
 	closed Ledger // sessions that ended
+	before uint64 // frames that were offered in the first session before this receiver came in
+	met    bool   // before is known
 
 	started   bool
 	base      frame.Counts
@@ -66,6 +68,9 @@ func (b *book) session(base *frame.Counts) {
 	b.started, b.base, b.last, b.received, b.delivered, b.bus = false, frame.Counts{}, frame.Counts{}, 0, 0, 0
 	if base != nil {
 		b.started, b.base, b.last = true, *base, *base
+		if !b.met {
+			b.met, b.before = true, base.Offered
+		}
 	}
 }
 

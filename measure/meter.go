@@ -200,12 +200,13 @@ func (m *Meter) End(now frame.ReceiverTime) {
 	m.jitter.stop()
 }
 
-// Tick closes the open record if its time is over. Frame does the same, so Tick
-// is only needed while no frames come.
-func (m *Meter) Tick(now frame.ReceiverTime) {
+// Tick closes the open record if its time is over, and reports whether one is
+// open then. Frame does the same, so Tick is only needed while no frames come.
+func (m *Meter) Tick(now frame.ReceiverTime) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
+	return m.open
 }
 
 // Finish is End for good: no record is opened any more.
@@ -339,7 +340,8 @@ type Live struct {
 	Delivered uint64            `json:"total_delivered"`
 	Lost      map[string]uint64 `json:"total_lost"`
 	Imbalance int64             `json:"total_imbalance"`
-	Seq       uint64            `json:"seq"` // of the newest frame
+	Before    uint64            `json:"offered_before"` // what the camera had accounted for when it was first met; not part of the totals
+	Seq       uint64            `json:"seq"`            // of the newest frame
 	Format    string            `json:"format"`
 	Width     int               `json:"width"`
 	Height    int               `json:"height"`
@@ -356,7 +358,7 @@ func (m *Meter) Live(now frame.ReceiverTime) Live {
 	v := Live{
 		Camera: m.cfg.Camera, Frames: m.total.frames, Bytes: m.total.bytes, FPS: m.live.fps, Mbit: m.live.mbit,
 		Latency: m.total.latency.quantiles(), AgeTotal: m.total.age.quantiles(), Freezes: m.total.freezes,
-		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(),
+		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(), Before: m.book.before,
 		Seq: m.lastMeta.Seq, Format: m.lastMeta.Format.Word(), Width: m.lastMeta.Width, Height: m.lastMeta.Height, FrameSize: m.lastSize,
 	}
 	if m.total.last == 0 || now.Sub(m.total.last) > 2*time.Second {

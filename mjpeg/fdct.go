@@ -13,6 +13,9 @@ const level = 64 * 128
 // where two are), in the low bits: as the vector units' conversions round.
 const toInt = 3 << 22
 
+// zeroBits is what a number that rounds to 0 looks like then.
+const zeroBits = 0x4b400000
+
 // forwardGo transforms and quantises len(coef) blocks that lie side by side in src,
 // columns first: the scaled DCT of Arai, Agui and Nakajima, whose factors are part of
 // the scale table (natural order). Coefficients come out in zigzag order, with a bit
@@ -30,63 +33,68 @@ func forwardGo(coef [][64]int16, mask []uint64, src []byte, stride int, scale *s
 		r4, r5 := src[o:o+8:o+8], src[o+stride:o+stride+8:o+stride+8]
 		o += 2 * stride
 		r6, r7 := src[o:o+8:o+8], src[o+stride:o+stride+8:o+stride+8]
+		// Both passes are written out: as functions they took a third more time.
 		for x := range 8 {
-			b[x], b[8+x], b[16+x], b[24+x], b[32+x], b[40+x], b[48+x], b[56+x] = fdctBytes(int32(r0[x]), int32(r1[x]), int32(r2[x]), int32(r3[x]), int32(r4[x]), int32(r5[x]), int32(r6[x]), int32(r7[x]))
+			a0, a1, a2, a3, a4, a5, a6, a7 := int32(r0[x]), int32(r1[x]), int32(r2[x]), int32(r3[x]), int32(r4[x]), int32(r5[x]), int32(r6[x]), int32(r7[x])
+			s07, s16, s25, s34 := a0+a7, a1+a6, a2+a5, a3+a4 // sums of integers are exact
+			e0, e1, e2, e3 := s07+s34, s16+s25, float32(s16-s25), float32(s07-s34)
+			z1 := float32((e2 + e3) * 0.707106781)
+			b[x], b[32+x], b[16+x], b[48+x] = float32(e0+e1), float32(e0-e1), e3+z1, e3-z1
+
+			d07 := float32(a0 - a7)
+			t0, t1, t2 := float32(a3-a4+a2-a5), float32(a2-a5+a1-a6), float32(a1-a6+a0-a7)
+			z5 := float32((t0 - t2) * 0.382683433)
+			z2, z4, z3 := float32(t0*0.541196100)+z5, float32(t2*1.306562965)+z5, float32(t1*0.707106781)
+			z11, z13 := d07+z3, d07-z3
+			b[8+x], b[24+x], b[40+x], b[56+x] = z11+z4, z13-z2, z13+z2, z11-z4
 		}
 		for y := 0; y < 64; y += 8 {
-			r := b[y : y+8 : y+8]
-			r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7] = fdct8(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7])
+			r := (*[8]float32)(b[y : y+8])
+			d07, d16, d25, d34 := r[0]-r[7], r[1]-r[6], r[2]-r[5], r[3]-r[4]
+			s07, s16, s25, s34 := r[0]+r[7], r[1]+r[6], r[2]+r[5], r[3]+r[4]
+			e0, e1, e2, e3 := s07+s34, s16+s25, s16-s25, s07-s34
+			z1 := float32((e2 + e3) * 0.707106781)
+			r[0], r[4], r[2], r[6] = e0+e1, e0-e1, e3+z1, e3-z1
+
+			t0, t1, t2 := d34+d25, d25+d16, d16+d07
+			z5 := float32((t0 - t2) * 0.382683433)
+			z2, z4, z3 := float32(t0*0.541196100)+z5, float32(t2*1.306562965)+z5, float32(t1*0.707106781)
+			z11, z13 := d07+z3, d07-z3
+			r[1], r[3], r[5], r[7] = z11+z4, z13-z2, z13+z2, z11-z4
 		}
 		b[0] -= level
+		// Most coefficients are 0, above all on machines that need this code: those
+		// cost a multiplication and a comparison, and the others find their place.
 		q := &coef[i]
+		*q = [64]int16{}
 		var m uint64
-		for k := range 64 {
-			n := zigzag[k] & 63
-			v := int32(math.Float32bits(float32(b[n]*scale[n])+toInt)) - 0x4b400000
-			q[k] = int16(v)
-			m |= uint64(uint32(v|-v)>>31) << k
+		for n := 0; n < 64; n += 4 {
+			r, c := b[n:n+4:n+4], scale[n:n+4:n+4]
+			v0, v1 := math.Float32bits(float32(r[0]*c[0])+toInt), math.Float32bits(float32(r[1]*c[1])+toInt)
+			v2, v3 := math.Float32bits(float32(r[2]*c[2])+toInt), math.Float32bits(float32(r[3]*c[3])+toInt)
+			if (v0^zeroBits)|(v1^zeroBits)|(v2^zeroBits)|(v3^zeroBits) == 0 {
+				continue
+			}
+			z := unzigzag[n : n+4 : n+4]
+			if v0 != zeroBits {
+				q[z[0]&63] = int16(v0 - zeroBits)
+				m |= 1 << (z[0] & 63)
+			}
+			if v1 != zeroBits {
+				q[z[1]&63] = int16(v1 - zeroBits)
+				m |= 1 << (z[1] & 63)
+			}
+			if v2 != zeroBits {
+				q[z[2]&63] = int16(v2 - zeroBits)
+				m |= 1 << (z[2] & 63)
+			}
+			if v3 != zeroBits {
+				q[z[3]&63] = int16(v3 - zeroBits)
+				m |= 1 << (z[3] & 63)
+			}
 		}
 		mask[i] = m
 	}
-}
-
-// fdctBytes is fdct8 of integers, whose sums are exact either way.
-func fdctBytes(a0, a1, a2, a3, a4, a5, a6, a7 int32) (o0, o1, o2, o3, o4, o5, o6, o7 float32) {
-	s07, d07 := a0+a7, float32(a0-a7)
-	s16, d16 := a1+a6, float32(a1-a6)
-	s25, d25 := a2+a5, float32(a2-a5)
-	s34, d34 := a3+a4, float32(a3-a4)
-
-	e0, e3 := s07+s34, float32(s07-s34)
-	e1, e2 := s16+s25, float32(s16-s25)
-	z1 := float32((e2 + e3) * 0.707106781)
-	o0, o4, o2, o6 = float32(e0+e1), float32(e0-e1), e3+z1, e3-z1
-	o1, o3, o5, o7 = fdctOdd(d07, d16, d25, d34)
-	return
-}
-
-func fdct8(a0, a1, a2, a3, a4, a5, a6, a7 float32) (o0, o1, o2, o3, o4, o5, o6, o7 float32) {
-	s07, d07 := a0+a7, a0-a7
-	s16, d16 := a1+a6, a1-a6
-	s25, d25 := a2+a5, a2-a5
-	s34, d34 := a3+a4, a3-a4
-
-	e0, e3 := s07+s34, s07-s34
-	e1, e2 := s16+s25, s16-s25
-	z1 := float32((e2 + e3) * 0.707106781)
-	o0, o4, o2, o6 = e0+e1, e0-e1, e3+z1, e3-z1
-	o1, o3, o5, o7 = fdctOdd(d07, d16, d25, d34)
-	return
-}
-
-func fdctOdd(d07, d16, d25, d34 float32) (o1, o3, o5, o7 float32) {
-	t0, t1, t2 := d34+d25, d25+d16, d16+d07
-	z5 := float32((t0 - t2) * 0.382683433)
-	z2 := float32(t0*0.541196100) + z5
-	z4 := float32(t2*1.306562965) + z5
-	z3 := float32(t1 * 0.707106781)
-	z11, z13 := d07+z3, d07-z3
-	return z11 + z4, z13 - z2, z13 + z2, z11 - z4
 }
 
 // zigzag is the natural index of each coefficient in the order of the scan.
@@ -96,6 +104,14 @@ var zigzag = [64]uint8{
 	35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
 	58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 }
+
+// unzigzag is the place in the scan of each coefficient in natural order.
+var unzigzag = func() (u [64]uint8) {
+	for k, n := range zigzag {
+		u[n] = uint8(k)
+	}
+	return
+}()
 
 // typicalQuant holds tables K.1 (luminance) and K.2 (chrominance) in zigzag order.
 var typicalQuant = [2][64]byte{

@@ -183,7 +183,7 @@ func (f *Feed) brief(now frame.ReceiverTime) Status {
 	case f.v0:
 		s.Wire = "v0"
 	default:
-		s.Session = fmt.Sprintf("%016x", f.session)
+		s.Session = sessionText(f.session)
 		if o := f.clock.At(now); o.Known {
 			st := f.clock.Stats()
 			s.Clock = &ClockStatus{OffsetMs: float64(o.Offset) / 1e6, ErrorMs: float64(o.Error) / 1e6, RTTMs: float64(st.RTT) / 1e6, Samples: st.Samples}
@@ -195,6 +195,19 @@ func (f *Feed) brief(now frame.ReceiverTime) Status {
 	}
 	return s
 }
+
+// Heard is when the camera's connection last brought a whole message, 0 if there is
+// none that would tell: no v1 connection.
+func (f *Feed) Heard() frame.ReceiverTime {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conn == nil || f.v0 {
+		return 0
+	}
+	return frame.ReceiverTime(f.conn.heard.Load())
+}
+
+func sessionText(n uint64) string { return fmt.Sprintf("%016x", n) }
 
 // ErrNotConnected says that a camera cannot be asked for anything now.
 var ErrNotConnected = errors.New("the camera is not connected")

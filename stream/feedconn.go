@@ -40,6 +40,7 @@ type feedConn struct {
 	pool     frame.Pool
 	feed     *Feed
 	clock    *clocksync.Estimator
+	v0       bool   // it has begun to send frames in the origin's format
 	answer   string // our proof that we know the token; "" = none was asked for
 
 	welcomed chan struct{} // closed when the handshake is over
@@ -48,6 +49,7 @@ type feedConn struct {
 	replaced atomic.Bool // a newer connection of the session took over
 	v1       atomic.Bool
 	received atomic.Uint64
+	heard    atomic.Int64 // frame.ReceiverTime of the newest message
 
 	mu     sync.Mutex
 	out    []byte    // guarded by mu
@@ -87,8 +89,8 @@ func (c *feedConn) shutdown() {
 		c.raw.Close()
 		return
 	}
-	c.sendBye(wire.ReasonDone, "the receiver ended")
 	time.AfterFunc(byeTimeout/2, func() { c.Close() })
+	c.sendBye(wire.ReasonDone, "the receiver ended")
 }
 
 func (c *feedConn) sendBye(reason wire.Reason, text string) {
@@ -159,6 +161,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 		}
 		c.answer = p.Answer
 	}
+	r.relieve(ctx, text.Name, hello.Session, addr)
 	f, err := r.attach(c, text.Name, hello.Session, &hello.Counts)
 	if err != nil {
 		c.sendBye(wire.ReasonBusy, err.Error())
@@ -176,6 +179,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 		return err
 	}
 	close(c.welcomed)
+	c.reader.armed = time.Time{} // the handshake's deadline is over, and may be nearer than the reader believes
 	size := ""
 	if text.State.Width > 0 {
 		size = fmt.Sprintf("%dx%d", text.State.Width, text.State.Height)
@@ -264,6 +268,7 @@ func (c *feedConn) readLoop() error {
 			}
 			return err
 		}
+		c.heard.Store(int64(c.reader.filled))
 		switch m.Type {
 		case wire.TypeFrame:
 			if err := c.frame(&m); err != nil {

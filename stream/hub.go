@@ -28,25 +28,30 @@ func (h *Hub) Publish(f *frame.Frame) {
 
 // Subscribe adds a viewer, who gets the frames published from now on. Close it.
 func (h *Hub) Subscribe() *Viewer {
-	v := &Viewer{hub: h, ready: make(chan struct{}, 1)}
+	v := &Viewer{hub: h, ready: make(chan struct{}, 1), people: 1}
 	h.mu.Lock()
 	h.viewers = append(h.viewers, v)
 	h.mu.Unlock()
 	return v
 }
 
-// Viewers is the number of subscribers.
+// Viewers is how many look: each subscriber counts as one, or as many as it says.
 func (h *Hub) Viewers() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.viewers)
+	n := 0
+	for _, v := range h.viewers {
+		n += v.people
+	}
+	return n
 }
 
 // Viewer is one subscriber of a Hub. Next is called by one goroutine.
 type Viewer struct {
-	hub   *Hub
-	slot  atomic.Pointer[frame.Frame]
-	ready chan struct{}
+	hub    *Hub
+	slot   atomic.Pointer[frame.Frame]
+	ready  chan struct{}
+	people int // guarded by hub.mu
 
 	dropped atomic.Uint64
 }
@@ -80,6 +85,13 @@ func (v *Viewer) Ready() <-chan struct{} { return v.ready }
 
 // TryNext returns the waiting frame or nil.
 func (v *Viewer) TryNext() *frame.Frame { return v.slot.Swap(nil) }
+
+// StandFor says for how many this one takes the frames.
+func (v *Viewer) StandFor(people int) {
+	v.hub.mu.Lock()
+	v.people = people
+	v.hub.mu.Unlock()
+}
 
 // Dropped is how many frames were replaced before this viewer took them.
 func (v *Viewer) Dropped() uint64 { return v.dropped.Load() }

@@ -57,7 +57,7 @@ func TestTenThousandConnections(t *testing.T) {
 	if grown := int64(during.HeapInuse) - int64(before.HeapInuse); grown > 16<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
-	if most := 4*r.recv.cfg.MaxConns + atOnce + 50; goroutines > most {
+	if most := 4*r.recv.cfg.MaxConns + 50; goroutines > most {
 		t.Errorf("%d goroutines, want %d at most", goroutines, most)
 	}
 	if hits(r.recv, "max-connections") == 0 {
@@ -126,10 +126,16 @@ func TestPeersThatDripAreCutOff(t *testing.T) {
 // Names and comments from cameras reach no path, no HTML and no terminal as they came.
 func TestHostileNames(t *testing.T) {
 	r := startReceiver(t, ReceiverConfig{MaxCameras: 20})
-	for i, name := range []string{"../../etc/passwd", `..\..\x`, "<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "%2e%2e%2f", "/", ".", "..", strings.Repeat("x", 5000), "\u202egnp.exe", "CON:"} {
+	names := 0
+	for _, name := range []string{"../../etc/passwd", `..\..\x`, "<script>alert(1)</script>", "\x1b]0;owned\x07", "a\nb", "%2e%2e%2f", "/", ".", "..", strings.Repeat("x", 5000), "\u202egnp.exe", "CON:"} {
 		s := dialFake(t, r.addr, func() frame.SenderTime { return frame.SenderNow() })
 		s.hello(name)
-		if n := len(r.recv.Feeds()); n != i+1 {
+		if name == "." || name == ".." { // the camera before has the same name, and does not answer
+			s.conn.Close()
+			continue
+		}
+		names++
+		if n := len(r.recv.Feeds()); n != names {
 			t.Fatalf("%q: %d cameras", name, n)
 		}
 	}

@@ -47,6 +47,7 @@ func (r *Receiver) own(name string, relay *Relay) (*Feed, error) {
 	}
 	f := r.newFeed(name)
 	f.local, f.relay = true, relay
+	signal(r.came)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}

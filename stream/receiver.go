@@ -62,6 +62,9 @@ type ReceiverConfig struct {
 	FrameLog *measure.FrameLog
 	// Opened is told each new camera, before its first frame.
 	Opened func(*Feed)
+	// Forgotten is told each camera that had to make room for another: what was
+	// kept for it can go. It must not call the Receiver.
+	Forgotten func(*Feed)
 
 	Log *slog.Logger
 }
@@ -72,6 +75,7 @@ type Receiver struct {
 
 	limits    limits
 	accepting atomic.Bool
+	came      chan struct{} // one token: a camera is there
 
 	mu     sync.Mutex
 	feeds  []*Feed        // guarded by mu; in order of arrival
@@ -92,7 +96,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Receiver{cfg: cfg}
+	return &Receiver{cfg: cfg, came: make(chan struct{}, 1)}
 }
 
 // Run accepts cameras from ln until ctx ends. It returns after all it started
@@ -116,7 +120,13 @@ func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
 			}
 			break
 		}
-		r.wg.Go(func() { r.connection(ctx, conn) })
+		addr := remoteAddr(conn)
+		if err := r.enter(addr); err != nil { // here, so that a flood starts no goroutines
+			r.cfg.Log.Warn("refused", "peer", conn.RemoteAddr().String(), "cause", err)
+			conn.Close()
+			continue
+		}
+		r.wg.Go(func() { r.connection(ctx, conn, addr) })
 	}
 	r.accepting.Store(false)
 	ln.Close()
@@ -145,7 +155,8 @@ func (r *Receiver) Finish() {
 	}
 }
 
-// ticks closes records of cameras that are silent.
+// ticks closes records of cameras that are silent. While no camera is there and no
+// record is open, it waits for one to come: a receiver that nobody uses sleeps.
 func (r *Receiver) ticks(ctx context.Context) {
 	t := time.NewTicker(meterTick)
 	defer t.Stop()
@@ -154,11 +165,30 @@ func (r *Receiver) ticks(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			for _, f := range r.Feeds() {
-				f.Meter.Tick(frame.ReceiverNow())
-			}
 		}
+		busy := false
+		for _, f := range r.Feeds() {
+			open := f.Meter.Tick(frame.ReceiverNow())
+			busy = busy || open || f.here()
+		}
+		if busy {
+			continue
+		}
+		t.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.came:
+		}
+		t.Reset(meterTick)
 	}
+}
+
+// here reports whether the camera is connected, or of this machine.
+func (f *Feed) here() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.local || f.conn != nil
 }
 
 // Feeds lists the cameras in order of their arrival.
@@ -208,9 +238,53 @@ func (r *Receiver) attach(c *feedConn, name string, session uint64, before *fram
 		}
 		f.mu.Unlock()
 		if mine {
+			signal(r.came)
 			return f, nil
 		}
 	}
+}
+
+// A camera that lost power, or whose program was killed behind a dead link, leaves a
+// connection that looks alive until Timeout. When a camera of the same name comes
+// from the same address, the old connection is asked whether anybody is there.
+const askOld = time.Second
+
+// relieve ends the connection that a camera left behind in an earlier life: one
+// that does not answer within askOld. Another camera of the same name, which
+// answers, is left alone.
+func (r *Receiver) relieve(ctx context.Context, name string, session uint64, addr netip.Addr) {
+	f := r.Feed(SafeName(name))
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	old := f.conn
+	if f.session == session || f.local {
+		old = nil
+	}
+	f.mu.Unlock()
+	if old == nil || !old.v1.Load() || remoteAddr(old.raw) != addr {
+		return
+	}
+	asked := int64(frame.ReceiverNow())
+	go old.ping() // it may block, for as long as a write may take; the connection's own end ends it
+	t := time.NewTicker(askOld / 50)
+	defer t.Stop()
+	for end := time.Now().Add(askOld); time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-old.done:
+			return
+		case <-t.C:
+		}
+		if old.heard.Load() > asked {
+			return
+		}
+	}
+	old.replaced.Store(true)
+	f.detach(old, "it is silent, and was started anew")
+	old.Close()
 }
 
 // open makes a feed; the caller holds r.mu.
@@ -221,6 +295,7 @@ func (r *Receiver) open(c *feedConn, name string, session uint64, before *frame.
 	}
 	f := r.newFeed(name)
 	f.take(c, session, before)
+	signal(r.came)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}
@@ -241,8 +316,12 @@ func (r *Receiver) evict() bool {
 	if oldest < 0 {
 		return false
 	}
-	r.feeds[oldest].Meter.Finish(frame.ReceiverNow())
+	f := r.feeds[oldest]
+	f.Meter.Finish(frame.ReceiverNow())
 	r.feeds = slices.Delete(r.feeds, oldest, oldest+1)
+	if r.cfg.Forgotten != nil {
+		r.cfg.Forgotten(f)
+	}
 	return true
 }
 
@@ -264,16 +343,11 @@ func (f *Feed) take(c *feedConn, session uint64, before *frame.Counts) {
 	}
 }
 
-// connection serves one peer from its first byte to its last.
-func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
+// connection serves one peer, which entered, from its first byte to its last.
+func (r *Receiver) connection(ctx context.Context, conn net.Conn, addr netip.Addr) {
 	defer conn.Close()
-	addr := remoteAddr(conn)
-	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
-	if err := r.enter(addr); err != nil {
-		log.Warn("refused", "cause", err)
-		return
-	}
 	defer r.leave(addr)
+	log := r.cfg.Log.With("peer", conn.RemoteAddr().String())
 	c := &feedConn{Conn: conn, raw: conn, recv: r, cfg: &r.cfg, log: log, welcomed: make(chan struct{}), done: make(chan struct{})}
 	defer close(c.done)
 	defer c.stopLateAck()
@@ -289,6 +363,9 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn) {
 		r.hit(limitIdle, err)
 		log.Warn("connection lost", "camera", c.feed.name, "cause", cause(err))
 		c.feed.detach(c, cause(err))
+	case c.v0:
+		r.hit(limitIdle, err)
+		log.Warn("peer sent away", "cause", cause(err))
 	default:
 		r.hit(limitHandshake, err)
 		log.Warn("peer sent away", "cause", cause(err))

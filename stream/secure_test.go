@@ -146,7 +146,7 @@ func tap(t *testing.T, to string) (addr string, sent func() []byte) {
 				in.Close()
 				continue
 			}
-			wg.Go(func() { io.Copy(in, out); in.Close() })
+			wg.Go(func() { io.Copy(in, out); in.Close(); out.Close() })
 			wg.Go(func() {
 				b := make([]byte, 4096)
 				for {
@@ -155,7 +155,7 @@ func tap(t *testing.T, to string) (addr string, sent func() []byte) {
 					seen.Write(b[:n])
 					mu.Unlock()
 					if _, e := out.Write(b[:n]); err != nil || e != nil {
-						out.Close()
+						out.(*net.TCPConn).CloseWrite() // what is on its way back still comes
 						return
 					}
 				}

@@ -24,9 +24,10 @@ const (
 	helloTimeout   = 5 * time.Second
 	writeTimeout   = 30 * time.Second // a connection that takes nothing for so long is given up
 	reportInterval = time.Second
-	byeTimeout     = time.Second
+	byeTimeout     = 600 * time.Millisecond // a program that is told to stop has a second in all
 	retryFirst     = 200 * time.Millisecond
-	retryMost      = 2 * time.Second
+	retryMost      = time.Second
+	dialAgain      = 400 * time.Millisecond // a lost SYN is sent again after a second only, then after two
 )
 
 // SenderConfig is what a Sender needs. Address is required.
@@ -239,11 +240,50 @@ func (s *Sender) isEnded() bool {
 }
 
 func (s *Sender) dial(ctx context.Context) (*senderConn, error) {
-	nc, err := s.cfg.Dial(ctx, "tcp", s.cfg.Address)
+	nc, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return s.introduce(ctx, nc)
+}
+
+// connect dials, beside attempts that have no answer yet, until one has: a link that
+// comes back is noticed by the next SYN.
+func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	type answer struct {
+		nc  net.Conn
+		err error
+	}
+	answers := make(chan answer)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	attempt := func() {
+		wg.Go(func() {
+			nc, err := s.cfg.Dial(ctx, "tcp", s.cfg.Address)
+			select {
+			case answers <- answer{nc, err}:
+			case <-ctx.Done():
+				if err == nil {
+					nc.Close()
+				}
+			}
+		})
+	}
+	attempt()
+	again := time.NewTicker(dialAgain)
+	defer again.Stop()
+	for {
+		select {
+		case a := <-answers:
+			return a.nc, a.err
+		case <-again.C:
+			attempt()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("dial tcp %s: no answer within %v", s.cfg.Address, dialTimeout)
+		}
+	}
 }
 
 // introduce says hello on a new connection; it closes it if that fails.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,8 @@ type senderConn struct {
 	tuneMu sync.Mutex
 	system string // guarded by tuneMu; the congestion control that the connection began with
 	quick  bool   // guarded by tuneMu; the retransmission timer's floor is ours
+
+	endBy atomic.Pointer[time.Time] // when the program wants to be gone; nil = not told to stop
 
 	mu     sync.Mutex
 	header []byte      // guarded by mu
@@ -148,7 +151,11 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, er
 		c.SetWriteDeadline(time.Now()) // a send loop that is blocked in a write must notice
 	})
 	// Who stops the program must not wait for a frame that a dead link holds up.
-	stop := context.AfterFunc(ctx, func() { c.SetWriteDeadline(time.Now().Add(byeTimeout)) })
+	stop := context.AfterFunc(ctx, func() {
+		end := time.Now().Add(byeTimeout)
+		c.endBy.Store(&end)
+		c.SetWriteDeadline(end)
+	})
 	defer stop()
 	wg.Go(func() { s.reports(run, c) })
 	wg.Go(func() {
@@ -437,7 +444,11 @@ func (s *Sender) goodbye(c *senderConn, hungUpOn <-chan struct{}) {
 		c.mu.Unlock()
 		return
 	}
-	c.SetWriteDeadline(time.Now().Add(byeTimeout))
+	end := time.Now().Add(byeTimeout)
+	if told := c.endBy.Load(); told != nil {
+		end = *told
+	}
+	c.SetWriteDeadline(end)
 	c.armed = time.Now()
 	var err error
 	if s.cfg.V0 {
@@ -454,10 +465,10 @@ func (s *Sender) goodbye(c *senderConn, hungUpOn <-chan struct{}) {
 	if tc, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		tc.CloseWrite() // what is still queued is delivered before the end
 	}
-	c.SetReadDeadline(time.Now().Add(byeTimeout))
+	c.SetReadDeadline(end)
 	select {
 	case <-hungUpOn: // the reply loop got the answer, or the other side closed
-	case <-time.After(byeTimeout):
+	case <-time.After(time.Until(end)):
 	}
 }
 

@@ -117,14 +117,14 @@ func (t *target) budget(c *senderConn) int {
 	if t.latency == 0 || c == nil {
 		return 0
 	}
-	queued, rtt := 0, time.Duration(0)
+	queued, rtt, seen := 0, time.Duration(0), 0.0
 	if c.look != nil {
 		if q, err := c.look.Queued(); err == nil {
 			queued = q
 		}
 		if info, err := c.look.Info(); err == nil {
 			rtt = time.Duration(info.MinRTT) * time.Microsecond
-			t.warn(c, now, queued, rtt, info.Retrans)
+			seen = t.warn(c, now, queued, rtt, info.Retrans)
 		}
 	}
 	c.gate.Believe(t.rate)
@@ -139,26 +139,33 @@ func (t *target) budget(c *senderConn) int {
 		t.level = min(level, t.level*levelUp)
 	}
 	size := min(t.level, t.rate*max(t.latency-rtt, 5*time.Millisecond).Seconds()-float64(queued))
+	if seen > 0 { // a false alarm costs one small frame, a true one that is not heeded a late frame and the one behind it
+		size = min(size, seen*own-float64(queued))
+	}
 	return int(min(max(size, minFrame), maxFrame))
 }
 
 // warn looks at the oldest frame on the way: if it is late, the link is slower
 // than believed, which shows here one frame before its acknowledgement does. The
 // link has been busy with that frame since it set out, so what has arrived of it
-// in the time beyond one round trip is the rate.
-func (t *target) warn(c *senderConn, now time.Time, queued int, rtt time.Duration, retrans uint32) {
+// in the time beyond one round trip is the rate, which it returns; 0 = nothing to
+// warn of. The estimate goes most of the way there, the next frame all of it.
+func (t *target) warn(c *senderConn, now time.Time, queued int, rtt time.Duration, retrans uint32) float64 {
 	oldest, _, ok := c.flight.oldest()
 	if !ok || t.rate == 0 {
-		return
+		return 0
 	}
 	late := now.Sub(oldest.at) - rtt
 	if late < warnAfter || (retrans != t.retrans || t.lossy()) && late < lossTime {
-		return
+		return 0
 	}
 	arrived := c.flight.bytes() - queued
-	if r := float64(max(arrived, 1448)) / late.Seconds(); r < t.rate {
-		t.rate += warnDown * (r - t.rate)
+	r := float64(max(arrived, 1448)) / late.Seconds()
+	if r >= t.rate {
+		return 0
 	}
+	t.rate += warnDown * (r - t.rate)
+	return r
 }
 
 // lossy reports whether this is a link that loses packets; the caller holds mu.

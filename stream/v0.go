@@ -42,12 +42,7 @@ func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 	if err := r.checkV0(wire.ParseV0(b)); err != nil {
 		return err
 	}
-	f, err := r.attach(c, "v0-"+addr.String(), 0, nil)
-	if err != nil {
-		return err
-	}
-	c.feed = f
-	c.log.Info("camera connected", "camera", f.name, "wire", "v0")
+	c.v0 = true
 	for {
 		if err := c.reader.arm(); err != nil {
 			return err
@@ -61,6 +56,10 @@ func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 			return err
 		}
 		n := wire.ParseV0(b)
+		if n == 0 && c.feed == nil {
+			return nil
+		}
+		f := c.feed
 		if n == 0 {
 			f.Meter.End(frame.ReceiverNow())
 			f.detach(c, "the sender ended")
@@ -73,6 +72,14 @@ func (r *Receiver) serveV0(c *feedConn, addr netip.Addr) error {
 		fr, _, err := c.reader.payload(int(n))
 		if err != nil {
 			return err
+		}
+		// And whoever connects and sends no frame is none.
+		if f == nil {
+			if c.feed, err = r.attach(c, "v0-"+addr.String(), 0, nil); err != nil {
+				fr.Release()
+				return err
+			}
+			c.log.Info("camera connected", "camera", c.feed.name, "wire", "v0")
 		}
 		fr.FirstByte, fr.LastByte = first, c.reader.filled
 		r.deliverV0(c, fr)

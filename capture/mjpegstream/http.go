@@ -22,7 +22,7 @@ type timeouts struct {
 	dial, headers, first, stall time.Duration
 }
 
-var defaultTimeouts = timeouts{dial: 5 * time.Second, headers: 10 * time.Second, first: 10 * time.Second, stall: 10 * time.Second}
+var defaultTimeouts = timeouts{dial: 2 * time.Second, headers: 10 * time.Second, first: 10 * time.Second, stall: 10 * time.Second}
 
 func openHTTP(ctx context.Context, spec string, cfg capture.Config) (capture.Camera, error) {
 	c, err := openHTTPWithin(ctx, spec, cfg, defaultTimeouts)

@@ -41,6 +41,7 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/capture/internal/alarm"
 	"framepipe/capture/internal/borrow"
 	"framepipe/frame"
 	"framepipe/mjpeg"
@@ -54,7 +55,7 @@ type camera struct {
 	fps   float64
 	start time.Time
 	base  frame.SenderTime // start, on the sender's clock
-	timer *time.Timer
+	timer *alarm.Timer
 
 	last uint64 // the last tick that was returned or missed
 	seq  uint64
@@ -116,8 +117,7 @@ func Open(ctx context.Context, spec string, cfg capture.Config) (capture.Camera,
 		native = frame.JPEG
 	}
 	c.info = c.describe(spec, native)
-	c.timer = time.NewTimer(time.Hour)
-	c.timer.Stop()
+	c.timer = alarm.New()
 	c.start, c.base = time.Now(), frame.SenderNow()
 	return c, nil
 }
@@ -182,18 +182,7 @@ func (c *camera) due(d time.Duration) uint64 {
 }
 
 func (c *camera) sleepUntil(ctx context.Context, d time.Duration) error {
-	d -= time.Since(c.start)
-	if d <= 0 {
-		return ctx.Err()
-	}
-	c.timer.Reset(d)
-	select {
-	case <-c.timer.C:
-		return nil
-	case <-ctx.Done():
-		c.timer.Stop()
-		return ctx.Err()
-	}
+	return c.timer.Wait(ctx, d-time.Since(c.start))
 }
 
 func (c *camera) Next(ctx context.Context) (*frame.Frame, error) {
@@ -292,6 +281,6 @@ func (c *camera) SetControl(name string, value int64) (int64, error) {
 }
 
 func (c *camera) Close() error {
-	c.timer.Stop()
+	c.timer.Close()
 	return nil
 }

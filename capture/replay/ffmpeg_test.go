@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/capture/internal/alarm"
 )
 
 func tool(t *testing.T, name string, args ...string) []byte {
@@ -103,7 +104,7 @@ func TestCutFiles(t *testing.T) {
 		}
 		most := 0
 		for n := 0; n <= len(src.mem); n += 97 {
-			cam := &camera{timer: time.NewTimer(time.Hour)}
+			cam := &camera{timer: alarm.New()}
 			var err error
 			if cam.reel, err = cam.dispatch(&source{mem: src.mem[:n], size: int64(n)}, time.Second); err != nil {
 				continue

@@ -83,12 +83,5 @@ func (c *camera) sleepUntil(ctx context.Context, t time.Time) error {
 	if d <= 0 {
 		return nil
 	}
-	c.timer.Reset(d)
-	select {
-	case <-c.timer.C:
-		return nil
-	case <-ctx.Done():
-		c.timer.Stop()
-		return ctx.Err()
-	}
+	return c.timer.Wait(ctx, d)
 }

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/capture/internal/alarm"
 	"framepipe/frame"
 	"framepipe/mjpeg"
 )
@@ -52,7 +53,7 @@ type camera struct {
 	opt   options
 	info  capture.Info
 	reel  reel
-	timer *time.Timer
+	timer *alarm.Timer
 
 	started bool
 	start   time.Time     // when the recording's time 0 was, or would have been
@@ -101,8 +102,7 @@ func openWithin(spec string, cfg capture.Config, limit int64) (capture.Camera, e
 		c.reel.Close()
 		return nil, &capture.Error{Op: "open " + spec, Err: err, Config: true}
 	}
-	c.timer = time.NewTimer(time.Hour)
-	c.timer.Stop()
+	c.timer = alarm.New()
 	return c, nil
 }
 
@@ -262,7 +262,7 @@ func (c *camera) SetControl(name string, _ int64) (int64, error) {
 }
 
 func (c *camera) Close() error {
-	c.timer.Stop()
+	c.timer.Close()
 	return c.reel.Close()
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/capture/internal/alarm"
 	"framepipe/frame"
 	"framepipe/mjpeg"
 )
@@ -365,7 +366,7 @@ func fuzzFile(f *testing.F, names ...string) {
 		}
 		var runs [2][]seen
 		for i, src := range []*source{{mem: b, size: int64(len(b))}, {file: noClose{bytes.NewReader(b)}, size: int64(len(b))}} {
-			c := &camera{opt: options{}, timer: time.NewTimer(time.Hour)}
+			c := &camera{opt: options{}, timer: alarm.New()}
 			var err error
 			if c.reel, err = c.dispatch(src, time.Second/30); err != nil || c.lookAtFirst() != nil {
 				continue

@@ -24,6 +24,7 @@ import (
 type Manifest struct {
 	Format       int             `json:"format"`
 	Software     string          `json:"software"`
+	ID           string          `json:"id,omitempty"` // under which a receiver keeps it
 	Created      time.Time       `json:"created"`
 	Name         string          `json:"camera"` // as the receiver knows it
 	Local        bool            `json:"local"`  // sender and receiver in one process
@@ -280,6 +281,21 @@ func (f *Folder) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Discard removes a folder in which nothing was measured and closes it, so that the
+// same experiment can begin anew once the cause is mended. It reports whether it
+// did.
+func (f *Folder) Discard() bool {
+	if len(f.Rows) > 0 || len(f.Visits) > 0 {
+		return false
+	}
+	f.Close()
+	for _, name := range []string{PlanFile, ManifestFile, RecordsFile, VisitsFile} {
+		os.Remove(filepath.Join(f.Dir, name))
+	}
+	os.Remove(f.Dir) // only if it is empty
+	return true
 }
 
 // SetManifest writes the manifest.

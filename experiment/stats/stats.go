@@ -26,7 +26,6 @@ import (
 
 	moremath "github.com/aclements/go-moremath/stats"
 	"golang.org/x/perf/benchmath"
-	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/combin"
 
 	"framepipe/experiment/plan"
@@ -82,7 +81,7 @@ func (s *Sample) Values(unit plan.Unit) []float64 {
 	}
 	means := make([]float64, len(s.groups))
 	for i, g := range s.groups {
-		means[i] = stat.Mean(g.values, nil)
+		means[i] = moremath.Mean(g.values)
 	}
 	return means
 }
@@ -104,7 +103,7 @@ func (s *Sample) Median(unit plan.Unit, seed uint64) Estimate {
 	return s.estimate(unit, seed, median)
 }
 
-func mean(v []float64) float64 { return stat.Mean(v, nil) }
+func mean(v []float64) float64 { return moremath.Mean(v) }
 
 func median(v []float64) float64 {
 	slices.Sort(v)
@@ -140,7 +139,7 @@ func (s *Sample) resample(rng *rand.Rand, unit plan.Unit, to []float64) []float6
 	for range s.groups {
 		g := s.groups[rng.IntN(len(s.groups))]
 		if unit == plan.UnitRepeat {
-			to = append(to, stat.Mean(g.values, nil))
+			to = append(to, moremath.Mean(g.values))
 			continue
 		}
 		for range g.values {
@@ -154,7 +153,8 @@ func (s *Sample) resample(rng *rand.Rand, unit plan.Unit, to []float64) []float6
 func interval(of []float64) (lo, hi float64) {
 	slices.Sort(of)
 	const tail = (1 - Confidence) / 2
-	return stat.Quantile(tail, stat.Empirical, of, nil), stat.Quantile(1-tail, stat.Empirical, of, nil)
+	sorted := moremath.Sample{Xs: of, Sorted: true}
+	return sorted.Quantile(tail), sorted.Quantile(1 - tail)
 }
 
 // Comparison is what is known about B against A.
@@ -259,8 +259,8 @@ func (s *Sample) Drift() float64 {
 	all := mean(s.Records())
 	squares := 0.0
 	for _, g := range s.groups {
-		m, v := stat.PopMeanVariance(g.values, nil)
-		within += v * float64(len(g.values))
+		m := mean(g.values)
+		within += moremath.Variance(g.values) * float64(len(g.values)-1) // the sum of squares
 		between += float64(len(g.values)) * (m - all) * (m - all)
 		squares += float64(len(g.values) * len(g.values))
 	}

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"framepipe/experiment"
 	"framepipe/experiment/result"
 	"framepipe/internal/doctor"
+	"framepipe/internal/lab"
 	"framepipe/internal/netem"
 	"framepipe/stream"
 )
@@ -216,26 +215,8 @@ func (b *bench) camera(ctx context.Context) (*stream.Feed, error) {
 	}
 }
 
-// find looks for the camera among those that are connected. One that was started
-// anew before its old connection was found dead is told apart by a number.
-func (b *bench) find() *stream.Feed {
-	var numbered *stream.Feed
-	for _, f := range b.recv.Feeds() {
-		if !f.Status().Connected {
-			continue
-		}
-		name := stream.SafeName(b.want)
-		if b.want == "" || f.Name() == name {
-			return f
-		}
-		if rest, ok := strings.CutPrefix(f.Name(), name+"-"); ok {
-			if _, err := strconv.Atoi(rest); err == nil {
-				numbered = f
-			}
-		}
-	}
-	return numbered
-}
+// find looks for the camera among those that are connected.
+func (b *bench) find() *stream.Feed { return lab.Find(b.recv.Feeds(), b.want) }
 
 func (b *bench) reason() error {
 	b.mu.Lock()

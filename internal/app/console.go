@@ -22,11 +22,17 @@ type console struct {
 	tty    bool
 	width  int
 	status string // guarded by mu; what stands in the status line
-	quiet  bool   // only warnings and worse
+
+	level slog.Level // what is below is not said
+	json  bool       // lines of JSON for programs, in place of sentences
+	ranks bool       // journald reads: lines begin with their priority
 }
 
 func newConsole(out io.Writer, quiet bool) *console {
-	c := &console{out: out, quiet: quiet}
+	c := &console{out: out, ranks: isJournal(out)}
+	if quiet {
+		c.level = slog.LevelWarn
+	}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		c.tty = true
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
@@ -73,7 +79,33 @@ func (c *console) draw() {
 }
 
 // logger returns a logger that speaks through c.
-func (c *console) logger() *slog.Logger { return slog.New(&sentences{c: c}) }
+func (c *console) logger() *slog.Logger {
+	if c.json {
+		return slog.New(slog.NewJSONHandler(jsonLines{c}, &slog.HandlerOptions{Level: c.level}))
+	}
+	return slog.New(&sentences{c: c})
+}
+
+// jsonLines lets whole lines pass to the console.
+type jsonLines struct{ c *console }
+
+func (w jsonLines) Write(b []byte) (int, error) {
+	w.c.line(w.c.out, strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
+}
+
+// rank is a line's priority as journald wants it, sd-daemon(3).
+func rank(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "<3>"
+	case l >= slog.LevelWarn:
+		return "<4>"
+	case l >= slog.LevelInfo:
+		return "<6>"
+	}
+	return "<7>"
+}
 
 // sentences is a slog.Handler: "message: key value, key value".
 type sentences struct {
@@ -82,11 +114,14 @@ type sentences struct {
 }
 
 func (h *sentences) Enabled(_ context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn || l >= slog.LevelInfo && !h.c.quiet
+	return l >= h.c.level
 }
 
 func (h *sentences) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
+	if h.c.ranks {
+		b.WriteString(rank(r.Level))
+	}
 	if r.Level >= slog.LevelWarn {
 		b.WriteString("warning: ")
 	}

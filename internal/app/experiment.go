@@ -24,8 +24,9 @@ func experimentCommand(e *env) *cli.Command {
 	run := &cli.Command{
 		Name: "run", Usage: "measure a matrix of settings on one camera", ArgsUsage: "PLAN.yaml | PRESET",
 		Description: "Presets: " + strings.Join(plan.Presets(), ", ") + ".\n" +
-			"With --camera, a camera that connects to this machine (framepipe send) is commanded from here and stays\nconnected; with --local, camera and receiver run in this process. Ctrl-C keeps what was measured; --resume goes on.",
+			"With --camera, a camera that connects to this machine (framepipe send) is commanded from here and stays\nconnected; with --local, camera and receiver run in this process. Beside a running framepipe receive, which has the camera,\nthat receiver carries the experiment out (--receiver URL for another one). Ctrl-C keeps what was measured; --resume goes on.",
 		Flags: withEnv("experiment_run", append(benchFlags(),
+			&cli.StringFlag{Name: "receiver", Usage: "have the receiver whose page is at `URL` carry it out", DefaultText: ownReceiver + " if one of ours has --listen's port"},
 			&cli.StringFlag{Name: "out", Usage: "the result folder, `DIR`"},
 			&cli.IntFlag{Name: "records", Usage: "records in each visit to a setting", DefaultText: "as planned"},
 			&cli.DurationFlag{Name: "record-length", Usage: "length of a record", DefaultText: "as planned"},
@@ -186,6 +187,13 @@ func experimentRun(ctx context.Context, e *env, c *cli.Command) error {
 	defer folder.Close()
 	con := newConsole(e.stderr, c.Bool("quiet"))
 	log := con.logger()
+	r, err := receiverFor(ctx, c)
+	if err != nil {
+		return discard(folder, err)
+	}
+	if r != nil {
+		return runRemote(ctx, e, c, con, r, folder)
+	}
 	b, err := openBench(ctx, c, e, con, folder.Plan.Link, cmp.Or(folder.Plan.Source, c.String("source")), folder.Plan.Seed)
 	if err != nil {
 		return discard(folder, err)
@@ -219,36 +227,17 @@ func experimentRun(ctx context.Context, e *env, c *cli.Command) error {
 	return err
 }
 
-// discard removes a folder in which nothing was measured, so that the same
-// command line works once the cause is mended.
+// discard removes a folder in which nothing was measured, so that the same command
+// line works once the cause is mended.
 func discard(f *result.Folder, err error) error {
-	if len(f.Rows) == 0 && len(f.Visits) == 0 {
-		f.Close()
-		for _, name := range []string{result.PlanFile, result.ManifestFile, result.RecordsFile, result.VisitsFile} {
-			os.Remove(filepath.Join(f.Dir, name))
-		}
-		os.Remove(f.Dir) // only if it is empty
-	}
+	f.Discard()
 	return err
 }
 
 func showProgress(con *console, p experiment.Progress) {
-	left := p.Left.Round(time.Second)
-	at := fmt.Sprintf("[%d/%d] %s, repeat %d", p.Visit, p.Visits, p.Cell, p.Repeat)
 	if p.Finished {
-		con.logger().Info(fmt.Sprintf("%s: %.1f fps; %v left", at, p.FPS, left))
+		con.logger().Info(p.Line())
 		return
 	}
-	text := fmt.Sprintf("%v left  %s, record %d of %d", left, at, p.Record, p.Records)
-	switch {
-	case p.Live == nil:
-		text += ": settling"
-	case p.Live.Record != nil:
-		text += fmt.Sprintf(": %.1f fps", p.Live.FPS)
-		if q := p.Live.Record.Latency; q != nil {
-			text += fmt.Sprintf(", latency p50 %.1f ms", q.P50)
-		}
-		text += fmt.Sprintf(", lost %d", p.Live.Offered-p.Live.Delivered)
-	}
-	con.setStatus(text)
+	con.setStatus(p.Line())
 }

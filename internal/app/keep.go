@@ -88,6 +88,15 @@ func (r *receiving) startRecording(f *stream.Feed) {
 	}
 }
 
+// endRecording finishes a camera's recording, if there is one.
+func (r *receiving) endRecording(f *stream.Feed) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.recorder.Forget(ctx, f); err != nil {
+		r.log.Error("the recording is not finished", "camera", f.Name(), "cause", err)
+	}
+}
+
 // endRecordings finishes all files. A disk that hangs does not keep the program.
 func (r *receiving) endRecordings() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

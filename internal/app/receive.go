@@ -18,9 +18,9 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"framepipe/camera"
-	"framepipe/frame"
 	"framepipe/internal/bus"
 	"framepipe/internal/discover"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
 	"framepipe/measure"
@@ -40,6 +40,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
 		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
 		&cli.StringFlag{Name: "record-dir", Value: "recordings", Usage: "where the page may record to; \"\" = it may not"},
+		&cli.StringFlag{Name: "experiments", Value: "experiments", Usage: "where experiments that the page, or framepipe experiment beside this, asks for keep their folders: `DIR`; \"\" = nobody may ask"},
 		&cli.StringFlag{Name: "record-size", Usage: "begin another file beyond so much, as 500M or 4G"},
 		&cli.DurationFlag{Name: "record-time", Usage: "begin another file after so long"},
 		&cli.DurationFlag{Name: "every", Usage: "timelapse: --save and --record keep one frame each so long"},
@@ -55,10 +56,9 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
-		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
-	flags = append(append(flags, secureFlags()...), busFlags()...)
+	flags = append(append(append(append(flags, logFlags()...), profileFlag()), secureFlags()...), busFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -74,9 +74,12 @@ func receiveCommand(e *env) *cli.Command {
 }
 
 func receive(ctx context.Context, e *env, c *cli.Command) error {
-	con := newConsole(e.stderr, c.Bool("quiet"))
+	con, err := consoleOf(c, e.stderr)
+	if err != nil {
+		return err
+	}
 	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
-		allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
+		experiments: c.String("experiments"), allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -131,6 +134,14 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	profiling, stop := context.WithCancel(ctx)
+	profiled, err := profiles(profiling, c, r.log)
+	if err != nil {
+		stop()
+		return errors.Join(err, ln.Close())
+	}
+	defer profiled()
+	defer stop()
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
@@ -169,6 +180,8 @@ type receiving struct {
 	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
+	experiments  string // folder, "" = none
+	lab          *lab.Manager
 
 	records   int // as --records
 	recv      *stream.Receiver
@@ -177,11 +190,12 @@ type receiving struct {
 	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
-	logFile   *os.File
+	logFile   *lateFile
 
 	mu         sync.Mutex
-	done       map[string]bool // guarded by mu; cameras that have all their records
-	recordedTo *stream.Feed    // guarded by mu; whose frames go to the file that --record names
+	done       map[string]bool                     // guarded by mu; cameras that have all their records
+	recordedTo *stream.Feed                        // guarded by mu; whose frames go to the file that --record names
+	saving     map[*stream.Feed]context.CancelFunc // guarded by mu; ends --save of a camera
 	stop       context.CancelFunc
 	wg         sync.WaitGroup
 }
@@ -196,11 +210,12 @@ func (r *receiving) openFiles(c *cli.Command, cfg *stream.ReceiverConfig) error 
 		r.summaries = s
 	}
 	if name := c.String("frame-log"); name != "" {
-		f, err := os.Create(name)
+		f, err := createLate("frame log", name, r.log)
 		if err != nil {
 			return fmt.Errorf("frame log: %w", err)
 		}
 		r.logFile = f
+		go f.run() // closeFiles awaits it
 		if r.frameLog, err = measure.NewFrameLog(f); err != nil {
 			return fmt.Errorf("frame log: %w", err)
 		}
@@ -219,10 +234,8 @@ func (r *receiving) closeFiles() {
 		r.summaries.close()
 	}
 	if r.frameLog != nil {
-		if err := r.frameLog.Flush(); err != nil {
-			r.log.Error("the frame log is incomplete", "cause", err)
-		}
-		r.logFile.Close()
+		_ = r.frameLog.Flush() // a lateFile does not fail, it tells
+		r.logFile.close()
 	}
 }
 
@@ -230,12 +243,13 @@ func (r *receiving) closeFiles() {
 func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.Listener, httpAddr string, local camera.Config) error {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
-	r.done = make(map[string]bool)
+	r.done, r.saving = make(map[string]bool), make(map[*stream.Feed]context.CancelFunc)
 	closed := newQueue[*measure.Record]()
 	cfg.Recorded = closed.put // called on the frame path, which must not wait for terminals and disks
 	var writer sync.WaitGroup
 	writer.Go(func() { closed.each(r.recorded) })
 	cfg.Opened = func(f *stream.Feed) { r.opened(ctx, f) }
+	cfg.Forgotten = func(f *stream.Feed) { r.wg.Go(func() { r.forgotten(f) }) }
 	r.recv = stream.NewReceiver(cfg)
 	err := r.joinBus()
 	if err == nil && httpAddr != "" {
@@ -264,12 +278,19 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 			}
 		})
 	}
-	r.wg.Go(func() {
-		every(ctx, 500*time.Millisecond, func() {
-			r.con.setStatus(r.statusLine())
-			r.stopWhenDone()
+	if r.con.tty || r.records > 0 { // else there is nobody to tell and nothing to wait for
+		r.wg.Go(func() {
+			every(ctx, 500*time.Millisecond, func() {
+				if r.con.tty {
+					r.con.setStatus(r.statusLine())
+				}
+				r.stopWhenDone()
+			})
 		})
-	})
+	}
+	manager := newNotifier(r.log)
+	manager.ready() // it listens
+	r.wg.Go(func() { manager.run(ctx, r.statusLine, r.look()) })
 	err = r.recv.Run(ctx, ln)
 	r.stop()
 	r.wg.Wait()
@@ -293,7 +314,8 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.conns == nil {
 		r.conns = new(web.Conns)
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -306,7 +328,11 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 			r.log.Error("the page is gone", "cause", err)
 		}
 	})
-	context.AfterFunc(ctx, func() { srv.Close() })
+	r.wg.Go(func() {
+		<-ctx.Done()
+		srv.Close()
+		r.lab.Wait() // nothing starts one any more
+	})
 	r.page = pageAddress(ln.Addr())
 	if r.announced != nil {
 		r.announced.Page = pageFor(ln.Addr(), guard != nil && !guard.Plain)
@@ -359,6 +385,10 @@ func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
 // opened is told each new camera.
 func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.save != "" {
+		ctx, cancel := context.WithCancel(ctx)
+		r.mu.Lock()
+		r.saving[f] = cancel
+		r.mu.Unlock()
 		r.wg.Go(func() { savePictures(ctx, f, r.save, r.every, r.log) })
 	}
 	if r.record != "" {
@@ -367,6 +397,18 @@ func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.bus != nil {
 		r.bus.Opened(f)
 	}
+}
+
+// forgotten ends what was kept for a camera that made room for another.
+func (r *receiving) forgotten(f *stream.Feed) {
+	r.mu.Lock()
+	if cancel := r.saving[f]; cancel != nil {
+		cancel()
+		delete(r.saving, f)
+	}
+	r.mu.Unlock()
+	r.endRecording(f)
+	r.finalLine(f)
 }
 
 // recorded writes a closed record everywhere. With --records, the run ends when
@@ -391,9 +433,7 @@ func (r *receiving) recorded(rec *measure.Record) {
 		}
 	}
 	if r.frameLog != nil {
-		if err := r.frameLog.Flush(); err != nil {
-			r.log.Error("the frame log is incomplete", "cause", err)
-		}
+		_ = r.frameLog.Flush() // a lateFile does not fail, it tells
 	}
 	if r.records == 0 || !rec.Complete {
 		return
@@ -420,50 +460,4 @@ func (r *receiving) stopWhenDone() {
 		}
 	}
 	r.stop()
-}
-
-func (r *receiving) statusLine() string {
-	feeds := r.recv.Feeds()
-	if len(feeds) == 0 {
-		return "no camera yet"
-	}
-	var parts []string
-	for _, f := range feeds {
-		s := f.Status()
-		if !s.Connected {
-			parts = append(parts, s.Name+": "+s.Cause)
-			continue
-		}
-		text := fmt.Sprintf("%s: %.1f fps %.1f Mbit/s", s.Name, s.Live.FPS, s.Live.Mbit)
-		if rec := s.Live.Record; rec != nil {
-			text += fmt.Sprintf(", record %d %.0f s", rec.Number, rec.Elapsed)
-			if rec.Latency != nil {
-				text += fmt.Sprintf(", latency p50 %.1f ms", rec.Latency.P50)
-			}
-		}
-		if s.Live.Age != nil {
-			text += fmt.Sprintf(", age %.0f ms", *s.Live.Age)
-		}
-		parts = append(parts, text+fmt.Sprintf(", lost %d", s.Live.Offered-s.Live.Delivered))
-	}
-	return strings.Join(parts, " | ")
-}
-
-// finalLine tells how a camera fared in all: the ledger.
-func (r *receiving) finalLine(f *stream.Feed) {
-	l := f.Meter.Ledger()
-	text := fmt.Sprintf("%s: %d frames offered, %d delivered, %d lost", f.Name(), l.Offered, l.Delivered, l.LostTotal())
-	var lost []string
-	for c, n := range l.Lost {
-		if n > 0 {
-			lost = append(lost, fmt.Sprintf("%s %d", strings.ReplaceAll(frame.Cause(c).String(), "_", " "), n))
-		}
-	}
-	if len(lost) > 0 {
-		text += " (" + strings.Join(lost, ", ") + ")"
-	}
-	if n := l.Imbalance(); n != 0 {
-		text += fmt.Sprintf("; %d UNACCOUNTED FOR: this is a bug", n)
-	}
-	r.log.Info(text)
 }

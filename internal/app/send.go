@@ -45,8 +45,8 @@ func sendCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "connect-retry", Usage: "give up after so long without a connection; 0 = never"},
 		&cli.IntFlag{Name: "frames", Usage: "end after so many frames; 0 = go on"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
-		&cli.BoolFlag{Name: "quiet", Usage: "say only what went wrong"},
 	)
+	flags = append(append(flags, logFlags()...), profileFlag())
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
 		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108.",
@@ -121,7 +121,10 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	sc.Host, _ = os.Hostname()
 	sc.Name = cmp.Or(c.String("name"), sc.Host, "camera")
-	con := newConsole(e.stderr, c.Bool("quiet"))
+	con, err := consoleOf(c, e.stderr)
+	if err != nil {
+		return err
+	}
 	log := con.logger()
 	if how != "" {
 		log.Info(how)
@@ -133,11 +136,31 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	s := newSending(cfg, sc, log)
 	run, stop := context.WithCancel(ctx)
+	defer stop()
+	profiled, err := profiles(run, c, log)
+	if err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
-	wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	if con.tty {
+		wg.Go(func() { every(run, 500*time.Millisecond, func() { con.setStatus(s.statusLine()) }) })
+	}
+	manager := newNotifier(log)
+	wg.Go(func() {
+		select {
+		case <-s.cam.Opened():
+			manager.ready()
+		case <-run.Done():
+		}
+	})
+	told, cancel := context.WithCancel(run)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	wg.Go(func() { manager.run(told, s.statusLine, s.vigil) })
 	err = s.run(ctx)
 	stop()
 	wg.Wait()
+	profiled()
 	con.setStatus("")
 	if s.sender.Stats().Counts.Offered > 0 {
 		s.finalLines(log)
@@ -171,6 +194,9 @@ type sending struct {
 	log    *slog.Logger
 	start  time.Time
 
+	unconfirmed bool // the receiver acknowledges nothing: v0
+	waits       bool // the source does not go on while nobody is there to send to
+
 	machine machineText
 }
 
@@ -185,13 +211,15 @@ func (m *machineText) read() json.RawMessage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.text == nil || time.Since(m.at) > time.Second {
-		m.text, m.at = marshal(doctor.Read(context.Background(), doctor.Options{})), time.Now()
+		r := doctor.Read(context.Background(), doctor.Options{})
+		r.Process = ownProcess()
+		m.text, m.at = marshal(r), time.Now()
 	}
 	return m.text
 }
 
 func newSending(cc camera.Config, sc stream.SenderConfig, log *slog.Logger) *sending {
-	s := &sending{log: log, start: time.Now()}
+	s := &sending{log: log, start: time.Now(), unconfirmed: sc.V0, waits: finite(cc.Source)}
 	cc.Log, sc.Log = log, log
 	cc.Blocks = func() bool { return s.sender.Policy().Blocks() }
 	cc.Changed = func() { s.sender.PushState() }
@@ -208,17 +236,25 @@ func newSending(cc camera.Config, sc stream.SenderConfig, log *slog.Logger) *sen
 	return s
 }
 
+// endInOrder is how long camera and connection may take to end by themselves.
+const endInOrder = 350 * time.Millisecond
+
 // run captures and sends until either ends, and awaits both. Nobody is dialled
 // before there is a camera.
 func (s *sending) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	// Who stops the program stops the camera first: its last account is to be part of
+	// the goodbye. What does not end in order by then is ended.
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endInOrder, stop) })()
 	captured := make(chan error, 1)
 	go func() {
 		err := s.cam.Run(ctx, s.sender.Mailbox())
 		s.sender.End()
 		if err != nil {
-			cancel()
+			stop()
 		}
 		captured <- err
 	}()
@@ -227,7 +263,7 @@ func (s *sending) run(ctx context.Context) error {
 	case err := <-captured:
 		return err
 	}
-	err := s.sender.Run(ctx)
+	err := s.sender.Run(sending)
 	cancel()
 	if e := <-captured; e != nil {
 		return e
@@ -307,6 +343,24 @@ func (s *sending) statusLine() string {
 	}
 	return fmt.Sprintf("%s  %s %dx%d %s  %s, %d frames sent, lost %d", duration(time.Since(s.start)), st.Info.Name, st.Width, st.Height,
 		st.Format.Word(), where, v.Counts.Sent, v.Counts.LostTotal())
+}
+
+// vigil is for the service manager's watchdog: frames that the receiver has
+// acknowledged (v0: that were sent). None is expected while nobody is connected or the
+// camera is known to be gone.
+func (s *sending) vigil() vigil {
+	st, v := s.cam.State(), s.sender.Stats()
+	w := vigil{frames: v.Received, excuse: !st.Open}
+	if s.unconfirmed {
+		w.frames = v.Counts.Sent
+	}
+	if !v.Connected {
+		w.frames, w.excuse = v.Counts.Offered, w.excuse || s.waits // the camera is to go on
+	}
+	if st.Info.FPS > 0 {
+		w.period = time.Duration(float64(time.Second) / st.Info.FPS)
+	}
+	return w
 }
 
 // finalLines tell how the run went: the sender's half of the ledger.

@@ -36,3 +36,12 @@ func trySockets() error {
 	}
 	return nil
 }
+
+// maxOpenFiles is the limit on this process's descriptors, 0 if it is not known.
+func maxOpenFiles() uint64 {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
+		return 0
+	}
+	return r.Cur
+}

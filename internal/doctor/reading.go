@@ -22,6 +22,7 @@ type Reading struct {
 	Temperature *float64 `json:"temperature_c,omitempty"` // of the hottest zone
 	Throttled   *string  `json:"throttled,omitempty"`     // a Raspberry Pi's flags, hexadecimal: bits 0 to 3 now, 16 to 19 since the start
 	WiFi        []WiFi   `json:"wifi,omitempty"`
+	Process     *Process `json:"process,omitempty"` // filled in by who asks, about itself
 }
 
 // WiFi is the state of one interface that is connected.

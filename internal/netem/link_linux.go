@@ -31,6 +31,7 @@ type Link struct {
 	stats   [2]PathStats
 	running atomic.Bool
 	threads [2]atomic.Int64 // of the pumps, by source side; 0 = not running
+	next    [2]atomic.Pointer[Path]
 	close   sync.Once
 	closed  error
 }
@@ -192,6 +193,16 @@ func (l *Link) Close() error {
 		l.closed = errors.Join(errs...)
 	})
 	return l.closed
+}
+
+// Set changes the direction that begins at a side, from the next packet on; what is
+// on its way arrives as it would have. Schedules go on counting from the first data.
+func (l *Link) Set(from Side, p Path) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	l.next[from].Store(&p)
+	return nil
 }
 
 // Stats is what happened so far.

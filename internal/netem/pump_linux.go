@@ -111,6 +111,9 @@ func (p *pump) take(now time.Duration, data []byte) {
 		p.free = append(p.free, data[:cap(data)])
 		return
 	}
+	if next := p.link.next[p.from].Swap(nil); next != nil {
+		p.server.change(*next)
+	}
 	f, due := droppedQueue, time.Duration(0)
 	if p.bytes+len(data) <= maxPending {
 		f, due = p.server.arrive(now, len(data))
@@ -129,12 +132,14 @@ func (p *pump) take(now time.Duration, data []byte) {
 
 // deliver hands over what is due.
 func (p *pump) deliver(now time.Duration) error {
-	n := 0
+	n, lost := 0, 0
 	var failed error
 	for n < len(p.pending) && p.pending[n].due <= now && failed == nil {
 		pkt := p.pending[n]
 		n++
-		if _, err := unix.Write(p.dst, pkt.data); err != nil {
+		if _, err := unix.Write(p.dst, pkt.data); errors.Is(err, unix.EIO) {
+			lost++ // the device is down
+		} else if err != nil {
 			failed = fmt.Errorf("netem: write %s: %w", p.link.end(p.from.other()).Device, err)
 		}
 		p.lateness(now - pkt.due)
@@ -146,7 +151,8 @@ func (p *pump) deliver(now time.Duration) error {
 		clear(p.pending[rest:])
 		p.pending = p.pending[:rest]
 		p.link.mu.Lock()
-		p.link.stats[p.from].Delivered += uint64(n)
+		p.link.stats[p.from].Delivered += uint64(n - lost)
+		p.link.stats[p.from].LostAway += uint64(lost)
 		p.link.mu.Unlock()
 	}
 	return failed

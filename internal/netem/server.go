@@ -53,6 +53,15 @@ func newServer(p Path, seed uint64, direction uint64) *server {
 	return s
 }
 
+// change replaces the path. Chance goes on from where it is.
+func (s *server) change(p Path) {
+	s.path, s.limit = p, p.Queue
+	if s.limit == 0 {
+		s.limit = DefaultQueue
+	}
+	s.burst.fraction, s.burst.mean, s.burst.started = p.Burst.Fraction, p.Burst.Mean, false
+}
+
 // begin starts the schedules, once.
 func (s *server) begin(now time.Duration) {
 	if s.epoch == never {

@@ -17,7 +17,7 @@ type PathStats struct {
 	Dropped   uint64 // the queue was full
 	Lost      uint64 // by random loss
 	LostBurst uint64
-	LostAway  uint64 // during an outage
+	LostAway  uint64 // during an outage, or because the receiving device was down
 	Other     uint64 // not IPv4 and thrown away; not part of In
 	MaxQueue  int    // bytes
 }

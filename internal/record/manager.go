@@ -101,20 +101,40 @@ func (m *Manager) StopAll(ctx context.Context) error {
 	all := maps.Clone(m.all)
 	m.mu.Unlock()
 	var errs []error
-	for f, r := range all {
-		running := r.Status().Recording
-		st, err := r.Stop(ctx)
-		errs = append(errs, err)
-		if !running {
-			continue
-		}
-		text := fmt.Sprintf("%s: %d frames recorded", f.Name(), st.Frames)
-		if n := st.Lost.Total(); n > 0 {
-			text += fmt.Sprintf(", %d lost to the recording (%s)", n, st.Lost.text())
-		}
-		r.opt.Log.Info(text + " in " + st.File)
+	for _, r := range all {
+		errs = append(errs, r.end(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// Forget ends f's recording, tells how it went, and keeps nothing of it.
+func (m *Manager) Forget(ctx context.Context, f *stream.Feed) error {
+	m.mu.Lock()
+	r := m.all[f]
+	delete(m.all, f)
+	m.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	return r.end(ctx)
+}
+
+// end is Stop, and tells how it went.
+func (r *Recording) end(ctx context.Context) error {
+	running := r.Status().Recording
+	st, err := r.Stop(ctx)
+	if !running {
+		return err
+	}
+	text := fmt.Sprintf("%s: %d frames recorded", r.feed.Name(), st.Frames)
+	if n := st.Lost.Total(); n > 0 {
+		text += fmt.Sprintf(", %d lost to the recording (%s)", n, st.Lost.text())
+	}
+	if st.File != "" {
+		text += " in " + st.File
+	}
+	r.opt.Log.Info(text)
+	return err
 }
 
 func (l *Losses) text() string {

@@ -10,13 +10,13 @@ import (
 
 // sockProbe asks the kernel about one TCP connection.
 type sockProbe struct {
-	rc   syscall.RawConn
-	raw  unix.TCPInfo
-	n    int
-	err  error
-	qf   func(uintptr)
-	inf  func(uintptr)
-	size uint32
+	rc     syscall.RawConn
+	raw    unix.TCPInfo
+	err    error
+	queued int32
+	qf     func(uintptr)
+	inf    func(uintptr)
+	size   uint32
 }
 
 func newSockProbe(conn net.Conn) Probe {
@@ -29,7 +29,13 @@ func newSockProbe(conn net.Conn) Probe {
 		return nil
 	}
 	p := &sockProbe{rc: rc}
-	p.qf = func(fd uintptr) { p.n, p.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
+	p.qf = func(fd uintptr) {
+		// Raw: it cannot block, and it is asked for each frame of each viewer.
+		p.queued, p.err = 0, nil
+		if _, _, e := unix.RawSyscall(unix.SYS_IOCTL, fd, unix.SIOCOUTQ, uintptr(unsafe.Pointer(&p.queued))); e != 0 {
+			p.err = e
+		}
+	}
 	p.inf = func(fd uintptr) {
 		p.size = uint32(unsafe.Sizeof(p.raw))
 		_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
@@ -50,7 +56,7 @@ func (p *sockProbe) Queued() (int, error) {
 	if err := p.rc.Control(p.qf); err != nil {
 		return 0, err
 	}
-	return p.n, p.err
+	return int(p.queued), p.err
 }
 
 // Info is TCP_INFO; fields that an older kernel does not know are zero.

@@ -197,6 +197,28 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
+// me tells whoever asks what they may do here, and whether there is a connect string
+// for cameras. It is for the page, which shows only what can be done.
+func (s *Server) me(w http.ResponseWriter, r *http.Request) {
+	var me struct {
+		MayChange bool `json:"may_change"`
+		Connect   bool `json:"connect"`
+	}
+	me.MayChange = true
+	if g := s.cfg.Guard; g != nil {
+		var rights secure.Right
+		if c, err := r.Cookie(cookieName); err == nil {
+			rights = g.Keys.CookieRights(c.Value, time.Now())
+		}
+		if token, ok := credential(r); ok && rights == 0 {
+			rights = g.Keys.Rights(token) // admitted looked at it before, and counted
+		}
+		me.MayChange = rights&secure.Control != 0
+		me.Connect = me.MayChange && g.Connect != ""
+	}
+	reply(w, me)
+}
+
 // connect tells who may change things how a camera is connected: the connect
 // string, and as a picture.
 func (s *Server) connect(w http.ResponseWriter, r *http.Request) {

@@ -97,6 +97,7 @@ func TestWhatATokenAllows(t *testing.T) {
 		{"damaged cookie", "GET", "/cameras", map[string]string{"Cookie": "framepipe=" + full.Value[:20] + string(full.Value[20]^1) + full.Value[21:]}, 401},
 		{"viewer changes", "POST", change, map[string]string{"Cookie": "framepipe=" + look.Value, "Content-Type": "application/json"}, 403},
 		{"viewer asks for the connect string", "GET", "/connect", map[string]string{"Cookie": "framepipe=" + look.Value}, 403},
+		{"a stranger asks for their rights", "GET", "/me", nil, 401},
 		{"connect string", "GET", "/connect", map[string]string{"Cookie": "framepipe=" + full.Value}, 200},
 		{"its picture", "GET", "/connect.png", map[string]string{"Cookie": "framepipe=" + full.Value}, 200},
 		{"CSRF by a form", "POST", change, map[string]string{"Cookie": "framepipe=" + full.Value, "Content-Type": "application/x-www-form-urlencoded"}, 415},
@@ -115,6 +116,12 @@ func TestWhatATokenAllows(t *testing.T) {
 		}
 		if strings.Contains(h.Get("Location"), "token") {
 			t.Errorf("%s: the token goes on to %s", tc.name, h.Get("Location"))
+		}
+	}
+	for who, want := range map[string]string{look.Value: `"may_change": false`, full.Value: `"may_change": true`} {
+		b, err := io.ReadAll(ask(s, "GET", "https://cam:8080/me", map[string]string{"Cookie": "framepipe=" + who}, "").Body)
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("rights are %s, want %s; %v", b, want, err)
 		}
 	}
 	for _, secret := range []string{testToken, keys.SendToken(), keys.ViewToken(), full.Value} {

@@ -102,5 +102,8 @@ func (s *Server) limits(w http.ResponseWriter, r *http.Request) {
 	if g := s.cfg.Guard; g != nil {
 		all["wrong_tokens"] = g.Failures.Total()
 	}
+	if s.cfg.Process != nil {
+		all["process"] = s.cfg.Process()
+	}
 	reply(w, all)
 }

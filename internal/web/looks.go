@@ -121,7 +121,7 @@ type ViewerState struct {
 func (s *Server) status(f *stream.Feed, only uint64) State {
 	l, now := s.looks(f), frame.ReceiverNow()
 	st := State{Status: f.Status(), Displays: l.states(now, only), Recording: s.cfg.Recorder.Status(f), OK: true}
-	st.Result = ustreamerState(&st.Status)
+	st.Result = ustreamerState(&st.Status, s.clients(f, st.Displays))
 	if d := l.display.State(now); d.Shown+d.Overtaken+d.Failed > 0 {
 		st.Displayed = &d
 	}

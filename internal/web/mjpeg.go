@@ -1,13 +1,11 @@
 package web
 
 import (
-	"context"
 	"fmt"
 	"maps"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -32,6 +30,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 		return
 	}
 	h.Set("Connection", "close")
+	id, key := rand.Uint64(), clientKey(r)
+	if key != "0" {
+		h.Set("Set-Cookie", fmt.Sprintf("stream_client=%s/%x; Path=/; Max-Age=30; SameSite=Strict", key, id))
+	}
 	hj, ok := w.(http.Hijacker)
 	if !ok {
 		fail(w, http.StatusInternalServerError, "this connection cannot be streamed over")
@@ -46,12 +48,21 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, f *stream.Feed) 
 	h.Write(rw)
 	rw.WriteString("\r\n")
 	defer s.cfg.Conns.leave(conn)
-	v := viewer{conn: conn, pace: newPacer(conn, viewerTimeout), early: early(r)}
 	if err := rw.Flush(); err != nil {
 		conn.Close()
 		return
 	}
-	v.run(s, f)
+	v := newViewer(conn, early(r))
+	v.id, v.key = id, key
+	leave := s.join(f, v)
+	defer leave()
+	// A viewer says nothing; reading finds out when it leaves.
+	var b [64]byte
+	for {
+		if _, err := conn.Read(b[:]); err != nil {
+			return
+		}
+	}
 }
 
 // early tells whether to send the next part's headers right behind each frame.
@@ -66,96 +77,6 @@ func early(r *http.Request) bool {
 		return false
 	}
 	return r.URL.Query().Get("advance_headers") == "1" || r.Header.Get("Sec-Fetch-Dest") == "image"
-}
-
-// viewer is one multipart stream.
-type viewer struct {
-	conn   net.Conn
-	pace   *pacer
-	early  bool
-	begun  bool // the headers of the next part are out already
-	head   []byte
-	tail   []byte
-	parts  [3][]byte
-	vec    net.Buffers
-	armed  time.Time
-	served uint64
-}
-
-// run serves until the viewer leaves, and closes its connection.
-func (v *viewer) run(s *Server, f *stream.Feed) {
-	sub := f.Hub.Subscribe()
-	defer sub.Close()
-	watching, left := context.WithCancel(context.Background())
-	gone := make(chan struct{})
-	defer func() {
-		v.conn.Close()
-		<-gone
-	}()
-	go func() { // a viewer says nothing; reading finds out when it leaves
-		defer close(gone)
-		defer left()
-		var b [64]byte
-		for {
-			if _, err := v.conn.Read(b[:]); err != nil {
-				return
-			}
-		}
-	}()
-	for {
-		select {
-		case <-gone:
-			return
-		case <-sub.Ready():
-		}
-		if v.pace.wait(watching) != nil {
-			return
-		}
-		fr := sub.TryNext()
-		if fr == nil {
-			continue
-		}
-		j, err := s.jpeg(f, fr)
-		fr.Release()
-		if err != nil {
-			continue // it was counted where it came in; the next one may be better
-		}
-		err = v.write(f, j)
-		j.Release()
-		if err != nil {
-			return
-		}
-	}
-}
-
-const partHead = "--" + boundary + "\r\nContent-Type: image/jpeg\r\n"
-
-func (v *viewer) write(f *stream.Feed, j *frame.Frame) error {
-	if now := time.Now(); now.Sub(v.armed) > time.Second {
-		v.armed = now
-		if err := v.conn.SetWriteDeadline(now.Add(viewerTimeout)); err != nil {
-			return err
-		}
-	}
-	v.head = v.head[:0]
-	if !v.begun {
-		v.head = append(v.head, partHead...)
-		v.head = append(v.head, "Content-Length: "...)
-		v.head = strconv.AppendInt(v.head, int64(len(j.Data)), 10)
-		v.head = append(v.head, "\r\nX-Timestamp: "...)
-		v.head = appendTimestamp(v.head, f, j)
-		v.head = append(v.head, "\r\n\r\n"...)
-	}
-	v.tail = append(v.tail[:0], "\r\n"...)
-	if v.early {
-		v.tail = append(v.tail, partHead+"\r\n"...)
-		v.begun = true
-	}
-	v.parts = [3][]byte{v.head, j.Data, v.tail}
-	v.vec = v.parts[:]
-	_, err := v.vec.WriteTo(v.conn)
-	v.served++
-	return err
 }
 
 // shared encodes a raw camera's frames: each at most once, by whichever viewer

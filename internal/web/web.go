@@ -3,9 +3,9 @@
 // Names and behaviour of the addresses are those that clients of other MJPEG
 // servers already use; product documentation lists them.
 //
-// A viewer is one goroutine, net/http's own, that takes the newest frame from
-// its slot of the camera's hub and writes it. It never queues, and never slows
-// anybody else.
+// One goroutine for each camera writes its frames to all who watch its multipart
+// stream and keep up (fan); who does not has a goroutine of its own meanwhile, for
+// which the newest frame waits. Nobody queues, and nobody slows anybody else.
 package web
 
 import (
@@ -28,6 +28,7 @@ import (
 
 	"framepipe/frame"
 	"framepipe/internal/glass"
+	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -47,11 +48,13 @@ type Cameras interface {
 type Config struct {
 	Cameras     Cameras
 	Recorder    *record.Manager // nil = nothing is recorded
+	Lab         *lab.Manager    // nil = no experiments
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
+	Process     func() any   // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler // /metrics; nil = none
 	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
 	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
@@ -68,6 +71,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	encoders map[*stream.Feed]*shared        // guarded by mu; of raw feeds that somebody looks at
+	fans     map[*stream.Feed]*fan           // guarded by mu; of feeds whose multipart stream somebody watches
 	looking  map[*stream.Feed]*looks         // guarded by mu; who looks at what
 	glasses  map[*stream.Feed]*glass.Watcher // guarded by mu; the newest of each camera
 	viewerID atomic.Uint64                   // of the newest viewer of the page
@@ -79,7 +83,10 @@ func New(cfg Config) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Quality = cmp.Or(cfg.Quality, 85)
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), encoders: make(map[*stream.Feed]*shared), fans: make(map[*stream.Feed]*fan), looking: make(map[*stream.Feed]*looks), glasses: make(map[*stream.Feed]*glass.Watcher)}
+	if cfg.Lab != nil {
+		cfg.Lab.Marked = func(f *stream.Feed, what string) { s.looks(f).mark(what) }
+	}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
 		panic(err) // the folder is part of the binary
@@ -106,6 +113,16 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /cameras/{name}/glass/ws", s.named(s.glassSocket))
 	s.mux.HandleFunc("GET /recordings", s.recordings)
 	s.mux.HandleFunc("GET /recordings/{file}", s.recordingFile)
+	s.mux.HandleFunc("GET /experiments", s.experiments)
+	s.mux.HandleFunc("POST /experiments", s.startExperiment)
+	s.mux.HandleFunc("POST /experiments/check", s.checkExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}", s.experiment)
+	s.mux.HandleFunc("POST /experiments/{id}/stop", s.stopExperiment)
+	s.mux.HandleFunc("POST /experiments/{id}/resume", s.resumeExperiment)
+	s.mux.HandleFunc("GET /experiments/{id}/report.html", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/files", s.experimentFiles)
+	s.mux.HandleFunc("GET /experiments/{id}/files/{file...}", s.experimentFile)
+	s.mux.HandleFunc("GET /experiments/{id}/folder.zip", s.experimentFolder)
 	s.mux.HandleFunc("GET /snapshot.jpg", s.named(s.snapshot))
 	s.mux.HandleFunc("GET /stream.mjpg", s.named(s.stream))
 	s.mux.HandleFunc("GET /api/stream.mjpeg", s.named(s.stream))
@@ -122,6 +139,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)
+	s.mux.HandleFunc("GET /me", s.me)
 	s.mux.HandleFunc("GET /connect", s.connect)
 	s.mux.HandleFunc("GET /connect.png", s.connect)
 	return s
@@ -239,13 +257,27 @@ func reply(w http.ResponseWriter, v any) {
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	type entry struct {
 		stream.Status
-		Recording *record.Status `json:"recording,omitempty"`
+		Recording  *record.Status `json:"recording,omitempty"`
+		Experiment *underway      `json:"experiment,omitempty"`
 	}
 	all := []entry{}
 	for _, f := range s.cfg.Cameras.Feeds() {
-		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f)})
+		all = append(all, entry{f.Status(), s.cfg.Recorder.Status(f), s.underway(f)})
 	}
 	reply(w, all)
+}
+
+// underway is the experiment that a camera is in.
+type underway struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (s *Server) underway(f *stream.Feed) *underway {
+	if st := s.cfg.Lab.On(f.Name()); st != nil {
+		return &underway{st.ID, st.Name}
+	}
+	return nil
 }
 
 // state describes a camera, and its viewers: all, or with ?viewer=ID that one.
@@ -350,6 +382,10 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 	if !mayChange(w, r) || !body(w, r, &set) {
 		return
 	}
+	if e := s.underway(f); e != nil && !set.Empty() {
+		fail(w, http.StatusConflict, "an experiment is being carried out on this camera, which this would spoil: stop it first ("+e.ID+")")
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second)
 	defer cancel()
 	st, err := f.Control(ctx, set)
@@ -366,103 +402,4 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 		s.looks(f).mark(settingsText(&set))
 		reply(w, st)
 	}
-}
-
-// snapshot waits for a frame that was captured after the request, so that it
-// shows the world as it is now and not the last frame before a stall.
-func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
-	asked := frame.ReceiverNow()
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	if ago := r.URL.Query().Get("ago"); ago != "" {
-		s.past(ctx, w, f, ago)
-		return
-	}
-	v := f.Hub.Subscribe()
-	defer v.Close()
-	for {
-		fr, err := v.Next(ctx)
-		if err != nil {
-			if r.Context().Err() == nil {
-				fail(w, http.StatusServiceUnavailable, "the camera gave no frame within 10 s")
-			}
-			return
-		}
-		if !capturedAfter(f, fr, asked) {
-			fr.Release()
-			continue
-		}
-		j, err := s.jpeg(f, fr)
-		fr.Release()
-		if err != nil {
-			fail(w, http.StatusInternalServerError, err.Error())
-			return
-		}
-		picture(w, f, j)
-		return
-	}
-}
-
-// picture answers with a frame that is a JPEG, and releases it.
-func picture(w http.ResponseWriter, f *stream.Feed, j *frame.Frame) {
-	h := w.Header()
-	h.Set("Content-Type", "image/jpeg")
-	h.Set("Content-Length", strconv.Itoa(len(j.Data)))
-	h.Set("X-Timestamp", timestamp(f, j))
-	w.Write(j.Data)
-	j.Release()
-}
-
-// past answers with the picture of so long ago.
-func (s *Server) past(ctx context.Context, w http.ResponseWriter, f *stream.Feed, ago string) {
-	d, err := time.ParseDuration(ago)
-	if err != nil || d <= 0 {
-		fail(w, http.StatusBadRequest, "ago="+printable(ago)+": write it as 10s or 1m30s")
-		return
-	}
-	if s.cfg.Past == nil {
-		fail(w, http.StatusNotFound, "nothing is kept: receive --bus URL --bus-keep 1m")
-		return
-	}
-	fr, err := s.cfg.Past(ctx, f, d)
-	if err != nil {
-		fail(w, http.StatusNotFound, err.Error())
-		return
-	}
-	j, err := s.jpeg(f, fr)
-	fr.Release()
-	if err != nil {
-		fail(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	picture(w, f, j)
-}
-
-// capturedAfter holds a frame's capture against a moment on this machine's clock;
-// where the capture is unknown, its first byte.
-func capturedAfter(f *stream.Feed, fr *frame.Frame, t frame.ReceiverTime) bool {
-	if o := f.Clock(); o.Known && fr.Captured != 0 {
-		return o.ToReceiver(fr.Captured) >= t
-	}
-	return fr.FirstByte >= t
-}
-
-// timestamp is when a frame was captured, or else arrived, as Unix seconds of
-// this machine's wall clock.
-func timestamp(f *stream.Feed, fr *frame.Frame) string {
-	return string(appendTimestamp(nil, f, fr))
-}
-
-func appendTimestamp(b []byte, f *stream.Feed, fr *frame.Frame) []byte {
-	at := fr.LastByte
-	if o := f.Clock(); o.Known && fr.Captured != 0 {
-		at = o.ToReceiver(fr.Captured)
-	}
-	us := time.Now().Add(-frame.ReceiverNow().Sub(at)).UnixMicro()
-	b = strconv.AppendInt(b, us/1e6, 10)
-	b = append(b, '.')
-	for div := int64(1e5); div > 0; div /= 10 {
-		b = append(b, byte('0'+us/div%10))
-	}
-	return b
 }

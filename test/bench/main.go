@@ -4,8 +4,9 @@
 // the machine's speed drifts. It needs Go, and Python 3 for the pair of scripts
 // that it compares with.
 //
-//	go run ./test/bench            about a minute and a half
+//	go run ./test/bench            about four minutes
 //	go run ./test/bench -long      memory over ten minutes
+//	go run ./test/bench -small     what matters on small machines
 //	go run ./test/bench -tls       what TLS costs, by cipher
 package main
 
@@ -35,8 +36,17 @@ func main() {
 	reps := flag.Int("reps", 5, "repetitions of each throughput measurement")
 	long := flag.Bool("long", false, "watch memory for ten minutes instead of twenty seconds")
 	encrypted := flag.Bool("tls", false, "measure what TLS costs, and nothing else")
+	asSink := flag.Bool("sink", false, "(for itself) take frames and count them")
+	smallOnly := flag.Bool("small", false, "measure what matters on small machines, and nothing else")
 	flag.Parse()
-	if err := run(*reps, *long, *encrypted); err != nil {
+	if *asSink {
+		if err := sink(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: sink:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := run(*reps, *long, *encrypted, *smallOnly); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -49,7 +59,7 @@ type bench struct {
 	pil      string // its version of PIL; empty = it has none
 }
 
-func run(reps int, long, encrypted bool) error {
+func run(reps int, long, encrypted, smallOnly bool) error {
 	dir, err := os.MkdirTemp("", "framepipe-bench-")
 	if err != nil {
 		return err
@@ -70,6 +80,9 @@ func run(reps int, long, encrypted bool) error {
 	if encrypted {
 		return b.encryption(reps)
 	}
+	if smallOnly {
+		return b.small(reps)
+	}
 	b.findPython()
 	fmt.Printf("python-pil: %s\n", cmp.Or(b.pil, "none: only the JPEGs' sizes are looked for"))
 	fps := make(map[string][]float64)
@@ -80,6 +93,7 @@ func run(reps int, long, encrypted bool) error {
 		}{
 			{"program=framepipe/wire=v1", func() (float64, error) { return b.throughput("v1") }},
 			{"program=framepipe/wire=v0", func() (float64, error) { return b.throughput("v0") }},
+			{"program=bare-go-sink/wire=v0", b.bare},
 			{"program=python/wire=v0", func() (float64, error) { return b.python(true) }},
 			{"program=python-reads-only/wire=v0", func() (float64, error) { return b.python(false) }},
 		} {
@@ -99,9 +113,12 @@ func run(reps int, long, encrypted bool) error {
 	if err := b.memory(long); err != nil {
 		return fmt.Errorf("memory: %w", err)
 	}
+	if err := b.small(reps); err != nil {
+		return fmt.Errorf("small machines: %w", err)
+	}
 	v1, py, reads := median(fps["program=framepipe/wire=v1"]), median(fps["program=python/wire=v0"]), median(fps["program=python-reads-only/wire=v0"])
-	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x; %.0f by one whose server only reads: %.1f x\n",
-		size, reps, v1, py, v1/py, reads, v1/reads)
+	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x; %.0f by one whose server only reads: %.1f x; our sender on v0 to a bare Go sink %.0f: v1 into receive is %.2f x of that\n",
+		size, reps, v1, py, v1/py, reads, v1/reads, median(fps["program=bare-go-sink/wire=v0"]), v1/median(fps["program=bare-go-sink/wire=v0"]))
 	return nil
 }
 

@@ -43,22 +43,35 @@ func main() {
 	each := flag.Duration("time", 300*time.Millisecond, "`time` for each measurement")
 	doc := flag.String("doc", "docs/performance.md", "`file` whose part between the codec marks is written")
 	plot := flag.String("plot", "docs/performance/codec", "plot, as `file`.svg")
+	address := flag.String("serve", "", "(for itself) serve a camera that shows the frames of FILE here")
+	only := flag.String("only", "", "measure only rows whose work or program has this in its name, and write no document")
 	flag.Parse()
-	if err := run(*rounds, *each, *doc, *plot); err != nil {
+	if *address != "" {
+		if err := serve(*address, flag.Arg(0)); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := run(*only, *rounds, *each, *doc, *plot); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, each time.Duration, doc, plot string) error {
+func run(only string, rounds int, each time.Duration, doc, plot string) error {
 	dir, err := os.MkdirTemp("", "benchcodec-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{each: each, dir: dir}
-	if err := b.prepare(); err != nil {
+	if err := errors.Join(b.prepare(), b.serving()); err != nil {
 		return err
+	}
+	b.rows = slices.DeleteFunc(b.rows, func(r *row) bool { return !strings.Contains(r.work+" "+r.by, only) })
+	if len(b.rows) == 0 {
+		return fmt.Errorf("no row has %q in its name", only)
 	}
 	for i := range rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", i+1, rounds)
@@ -74,6 +87,9 @@ func run(rounds int, each time.Duration, doc, plot string) error {
 		slices.Sort(r.got)
 	}
 	fmt.Print(b.table())
+	if only != "" {
+		return nil
+	}
 	if err := replace(doc, "codec", b.table()); err != nil {
 		return err
 	}

@@ -2,9 +2,11 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +62,19 @@ func TestFiguresOfOneViewer(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc")
 	}
-	r := program(t, "--source", "pattern", "-W", "640", "-H", "480", "--fps", "30")
+	t.Run("pattern", func(t *testing.T) {
+		oneViewer(t, "pattern", "--source", "pattern", "-W", "640", "-H", "480", "--fps", "30")
+	})
+	if *figures { // nothing is encoded: all that receive does is for the viewer, and for measuring
+		t.Run("passed through", func(t *testing.T) { oneViewer(t, "", "--source", "replay:"+clip(t)+"?loop=1", "--fps", "30") })
+	}
+}
+
+func oneViewer(t *testing.T, name string, args ...string) {
+	r := program(t, args...)
+	if name == "" {
+		name = r.only()
+	}
 	b := chromium(t)
 	used := func() float64 {
 		before := cpu(t, r.pid)
@@ -73,15 +87,15 @@ func TestFiguresOfOneViewer(t *testing.T) {
 	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
 	share, busy := 0.0, 0.0
 	for range 3 {
-		before := r.state("pattern")
+		before := r.state(name)
 		busy = used()
-		after := r.state("pattern")
+		after := r.state(name)
 		share = max(share, float64(after.Displays[0].Shown-before.Displays[0].Shown)/float64(after.Live.Frames-before.Live.Frames))
 		if share >= goal(.99, .9) {
 			break
 		}
 	}
-	d := r.state("pattern").Displays[0]
+	d := r.state(name).Displays[0]
 	if d.TotalDrawn == nil || d.Latency == nil {
 		t.Fatalf("%+v", d)
 	}
@@ -91,6 +105,28 @@ func TestFiguresOfOneViewer(t *testing.T) {
 		t.Errorf("the goals: 99 %% displayed, drawn p50 12 and p99 30 ms, 3 %% of a core (bounds here: %.0f %%, %.0f, %.0f ms, %.0f %%)",
 			100*goal(.99, .9), goal(12, 100), goal(30, 500), 100*goal(.03, .3))
 	}
+}
+
+// only is the name of the only camera.
+func (r *running) only() string {
+	r.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		resp, err := http.Get(r.url() + "cameras")
+		if err != nil {
+			r.Fatal(err)
+		}
+		var all []stream.Status
+		err = json.NewDecoder(resp.Body).Decode(&all)
+		resp.Body.Close()
+		if err != nil {
+			r.Fatal(err)
+		}
+		if len(all) == 1 {
+			return all[0].Name
+		}
+	}
+	r.Fatal("there is no camera")
+	return ""
 }
 
 // In pixels: the picture's code is read from what a display in memory shows, 200

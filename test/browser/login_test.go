@@ -29,7 +29,7 @@ func TestLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: "test", Guard: &web.Guard{Keys: keys, Failures: new(secure.Failures)}})}
+	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: "test", Guard: &web.Guard{Keys: keys, Failures: new(secure.Failures), Connect: "framepipe://token@192.168.1.5:1308/pin"}})}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(web.SpeakTLS(ln, secure.ServerConfig(cert, nil))) }()
 	t.Cleanup(func() { srv.Close(); <-done })
@@ -49,4 +49,14 @@ func TestLogin(t *testing.T) {
 	if got := eval[string](p, `[document.cookie, location.href, document.referrer].join(" ")`); got != " "+page+" "+page+"login" && got != " "+page+" " {
 		t.Errorf("a script can read the cookie, or address or referrer has more in it than the page: %q", got)
 	}
+
+	// Who may change things sees how another camera is connected, as text and as a QR
+	// code, and only while the dialog is open.
+	p.until("the button", `!document.querySelector("#connect").hidden`)
+	p.click("#connect")
+	p.until("the connect string", `document.querySelector("#connect-command").textContent === "framepipe send framepipe://token@192.168.1.5:1308/pin"`)
+	p.until("its picture", `document.querySelector("#connect-code").naturalWidth > 50`)
+	p.shot("connect")
+	eval[bool](p, `(() => { document.querySelector("#connect-box").close(); return true; })()`)
+	p.until("it is gone", `!document.querySelector("#connect-box").textContent.includes("pin")`)
 }

@@ -154,15 +154,58 @@ func TestUstreamersState(t *testing.T) {
 				Online      bool
 				CapturedFPS float64 `json:"captured_fps"`
 			}
-			Stream struct{ Clients int }
+			Stream struct {
+				Clients int
+				Stat    map[string]struct {
+					FPS     uint   `json:"fps"`
+					Advance bool   `json:"advance_headers"`
+					Key     string `json:"key"`
+				} `json:"clients_stat"`
+			}
 		}
 	}
 	for end := time.Now().Add(patience); st.Result.Source.CapturedFPS == 0 && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		p.get("state", &st)
 	}
-	if r := st.Result; !st.OK || !r.Source.Online || r.Source.Resolution.Width != 320 || r.Source.Resolution.Height != 240 || r.Source.CapturedFPS == 0 || r.Encoder.Quality != 85 {
+	if r := st.Result; !st.OK || !r.Source.Online || r.Source.Resolution.Width != 320 || r.Source.Resolution.Height != 240 || r.Source.CapturedFPS == 0 || r.Encoder.Quality != 85 || r.Stream.Clients != 0 || r.Stream.Stat == nil {
 		t.Errorf("%+v", st)
 	}
+
+	// A client finds its own entry by the cookie, as PiKVM's page does, and no longer
+	// when it has left.
+	resp, err := http.Get(p.page + "stream?key=mine&advance_headers=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	id := ""
+	for _, c := range resp.Cookies() {
+		if c.Name == "stream_client" {
+			_, id, _ = strings.Cut(c.Value, "mine/")
+		}
+	}
+	ended := make(chan struct{})
+	go func() { // reads until it is closed
+		defer close(ended)
+		io.Copy(io.Discard, resp.Body)
+	}()
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); !ok(); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: client %q, %+v", what, id, st.Result.Stream)
+			}
+			st.Result.Stream.Stat = nil
+			p.get("state", &st)
+		}
+	}
+	until("its frame rate", func() bool { c := st.Result.Stream.Stat[id]; return c.FPS > 5 && c.Advance && c.Key == "mine" })
+	if st.Result.Stream.Clients != 1 {
+		t.Errorf("%+v", st.Result.Stream)
+	}
+	resp.Body.Close()
+	<-ended
+	until("it left", func() bool { return st.Result.Stream.Clients == 0 && len(st.Result.Stream.Stat) == 0 })
 }
 
 func TestFFmpeg(t *testing.T) {

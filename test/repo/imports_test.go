@@ -55,7 +55,8 @@ var allowed = map[string][]string{
 	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/tcpq"},
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
-	"internal/web":      {"frame", "internal/glass", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
+	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":     {"internal/app"},
 }

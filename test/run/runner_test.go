@@ -13,7 +13,7 @@ func TestCounts(t *testing.T) {
 		return func(r *runner) { r.readEvents(strings.NewReader(s), "") }
 	}
 	python := func(s string, err error) func(*runner) {
-		return func(r *runner) { r.countUnittest(s, err) }
+		return func(r *runner) { r.countUnittest("test/peers", s, err) }
 	}
 	for name, c := range map[string]struct {
 		report                  func(*runner)

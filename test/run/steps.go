@@ -115,16 +115,30 @@ func (r *runner) withoutRace() {
 	}
 }
 
-// pythonTests runs the peers' own tests: a peer that is wrong proves nothing.
+// pythonTests runs the peers' own tests, since a peer that is wrong proves nothing,
+// and those of the Python package.
 func (r *runner) pythonTests() {
 	if !have("python3") {
-		r.omit("Python peers", "needs python3 (apt-get install python3)")
+		r.omit("Python tests", "needs python3 (apt-get install python3)")
 		return
 	}
-	r.title("python3 -m unittest test/peers")
-	cmd := exec.Command("python3", "-B", "-W", "error::ResourceWarning", "-m", "unittest", "discover", "-v", "-s", "test/peers")
-	out, err := cmd.CombinedOutput()
-	r.countUnittest(string(out), err)
+	for _, s := range []struct{ python, dir, top string }{{"python3", "test/peers", ""}, {debianPython(), "clients/python/tests", "clients/python"}} {
+		r.title("python3 -m unittest " + s.dir)
+		args := []string{"-B", "-W", "error::ResourceWarning", "-m", "unittest", "discover", "-v", "-s", s.dir}
+		if s.top != "" {
+			args = append(args, "-t", s.top)
+		}
+		out, err := exec.Command(s.python, args...).CombinedOutput()
+		r.countUnittest(s.dir, string(out), err)
+	}
+}
+
+// debianPython is the one that Debian's packages (numpy) belong to, where it is.
+func debianPython() string {
+	if have("/usr/bin/python3") {
+		return "/usr/bin/python3"
+	}
+	return "python3"
 }
 
 var (
@@ -134,11 +148,11 @@ var (
 
 // countUnittest reads the two closing lines of unittest's report: "Ran N tests
 // in …" and "OK (skipped=1)" or "FAILED (failures=1, errors=2)".
-func (r *runner) countUnittest(out string, err error) {
+func (r *runner) countUnittest(dir, out string, err error) {
 	ran, end := unittestRan.FindStringSubmatch(out), unittestEnd.FindStringSubmatch(out)
 	if ran == nil || end == nil {
 		fmt.Fprint(r.out, out)
-		r.fail("Python peers: unittest did not finish")
+		r.fail("python3 " + dir + ": unittest did not finish")
 		return
 	}
 	total, _ := strconv.Atoi(ran[1])
@@ -159,12 +173,12 @@ func (r *runner) countUnittest(out string, err error) {
 	r.passed += max(total-failed-skipped, 0)
 	r.skipped += skipped
 	if failed == 0 && skipped == 0 {
-		fmt.Fprintf(r.out, "ok  \tpython3 test/peers\t%s tests\n", ran[1])
+		fmt.Fprintf(r.out, "ok  \tpython3 %s\t%s tests\n", dir, ran[1])
 		return
 	}
 	fmt.Fprint(r.out, out)
 	for range failed {
-		r.fail("Python peers, see above")
+		r.fail("python3 " + dir + ", see above")
 	}
 }
 

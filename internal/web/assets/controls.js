@@ -27,7 +27,7 @@ export class Controls {
 
   update(s) {
     const st = s.state;
-    const why = s.wire === "v0" ? "A v0 camera takes no settings: the format has no way back." : !s.connected ? "Not connected." : "";
+    const why = s.wire === "v0" ? "A v0 camera takes no settings: the format has no way back." : !s.connected ? "Not connected." : s.experiment ? `The experiment ${s.experiment.name} is being carried out on this camera; it has its settings back afterwards.` : "";
     this.none.hidden = !why;
     text(this.none, why);
     this.basic.hidden = Boolean(why);

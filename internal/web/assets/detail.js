@@ -23,7 +23,8 @@ export class Detail {
     this.losses = element("div", { class: "losses" });
     this.records = element("tbody");
     this.links = element("p", { class: "links" }, ...["stream", "snapshot", "state", "records", "history"].map((p) => element("a", { href: `${camera.path}/${p}` }, p)),
-      element("a", { href: `glass?camera=${encodeURIComponent(camera.name)}`, title: "film this screen with the camera: latency from screen to delivery" }, "glass to glass"));
+      element("a", { href: `glass?camera=${encodeURIComponent(camera.name)}`, title: "film this screen with the camera: latency from screen to delivery" }, "glass to glass"),
+      element("a", { href: "#experiments", title: "which setting is best on this camera and link" }, "experiments"));
     const button = (name, label, key, act) => element("button", { class: "icon", title: `${label} (${key})`, "aria-label": label, onclick: act }, icon(name));
     this.iceButton = button("freeze", "freeze the picture", "Space", () => this.freeze());
     this.toolbar = element("div", { class: "toolbar", role: "toolbar", "aria-label": "picture" },

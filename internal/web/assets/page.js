@@ -2,7 +2,9 @@
 // how they fare and touches only what changed.
 
 import { element, json, number, remember, text } from "./dom.js";
+import { Connect } from "./connect.js";
 import { Detail } from "./detail.js";
+import { Experiments } from "./experiments.js";
 import { Screen } from "./screen.js";
 
 const main = document.getElementById("main");
@@ -10,9 +12,11 @@ const tabs = document.getElementById("tabs");
 const status = document.getElementById("status");
 const lost = document.getElementById("lost");
 const keys = document.getElementById("keys");
+const labLink = document.getElementById("lab");
+const connect = new Connect();
 const cameras = new Map(); // by name: {name, path, screen, tile, tab, status}
 
-let shown; // what main shows now: "grid", "empty", or a Detail
+let shown; // what main shows now: "grid", "empty", a Detail, or Experiments
 let reachable;
 
 // --- which view ---
@@ -29,13 +33,21 @@ function go(name) {
   location.hash = `#/${encodeURIComponent(name)}`;
 }
 
+const labWanted = () => location.hash === "#experiments";
+
 function show() {
-  const camera = cameras.get(wanted());
+  const camera = labWanted() ? undefined : cameras.get(wanted());
+  if (labWanted() && shown instanceof Experiments) return;
   if (shown instanceof Detail && shown.camera === camera) return;
-  if (shown === "grid" && !camera && cameras.size > 0) return grid();
-  if (shown instanceof Detail) shown.close();
+  if (shown === "grid" && !camera && cameras.size > 0 && !labWanted()) return grid();
+  if (shown instanceof Detail || shown instanceof Experiments) shown.close();
   main.className = "";
-  if (camera) {
+  if (labWanted()) {
+    shown = new Experiments(cameras, () => connect.mayChange);
+    main.className = "experiments";
+    main.replaceChildren(shown.root);
+    shown.update();
+  } else if (camera) {
     shown = new Detail(camera);
     main.className = "one";
     main.replaceChildren(shown.root);
@@ -53,7 +65,9 @@ function show() {
     if (c === camera) c.tab.setAttribute("aria-current", "page");
     else c.tab.removeAttribute("aria-current");
   }
-  document.title = camera ? `${camera.name} · framepipe` : "framepipe";
+  if (labWanted()) labLink.setAttribute("aria-current", "page");
+  else labLink.removeAttribute("aria-current");
+  document.title = camera ? `${camera.name} · framepipe` : labWanted() ? "experiments · framepipe" : "framepipe";
 }
 
 // grid puts every camera's tile in its place and the screens into the tiles.
@@ -95,7 +109,8 @@ function empty() {
     element("h2", {}, "No camera yet"),
     element("p", {}, "On the camera's machine:"),
     element("code", {}, `framepipe send ${location.hostname}`),
-    element("p", {}, "It shows up here by itself."));
+    element("p", {}, "It shows up here by itself."),
+    connect.token ? element("p", {}, element("button", { onclick: () => connect.show() }, "The connect string")) : undefined);
 }
 
 function add(name) {
@@ -147,6 +162,7 @@ async function refresh() {
     }
     return;
   }
+  if (!reachable) connect.ask(); // also when another receiver answers now
   if (reachable === false) {
     for (const c of cameras.values()) c.screen.live.retry();
     if (shown instanceof Detail) shown.restart();
@@ -168,11 +184,16 @@ async function refresh() {
   tabs.hidden = all.length < 2;
   show();
   if (shown instanceof Detail) shown.update(shown.camera.status);
+  if (shown instanceof Experiments) shown.update();
 }
 
 async function run() {
   for (;;) {
-    await refresh();
+    try {
+      await refresh();
+    } catch (e) {
+      console.error(e); // a mistake of ours, which is not to end the page's life
+    }
     await new Promise((r) => setTimeout(r, document.hidden ? 2000 : 500));
   }
 }
@@ -206,7 +227,7 @@ function step(by) {
 }
 
 document.addEventListener("keydown", (e) => {
-  if (e.ctrlKey || e.altKey || e.metaKey || keys.open || e.target.closest?.("input, select, textarea")) return;
+  if (e.ctrlKey || e.altKey || e.metaKey || keys.open || connect.open || e.target.closest?.("input, select, textarea")) return;
   const detail = shown instanceof Detail ? shown : undefined;
   const onButton = e.target.closest?.("button, a, summary");
   const actions = {
@@ -214,7 +235,8 @@ document.addEventListener("keydown", (e) => {
     t: nextTheme,
     ArrowLeft: () => detail && step(-1),
     ArrowRight: () => detail && step(1),
-    Escape: () => detail && !document.fullscreenElement && cameras.size > 0 && go(""),
+    e: () => (location.hash = "#experiments"),
+    Escape: () => shown instanceof Experiments ? go("") : detail && !document.fullscreenElement && cameras.size > 0 && go(""),
     f: () => detail?.fullscreen(),
     r: () => detail?.rotate(),
     s: () => detail?.snapshot(),
@@ -235,7 +257,7 @@ document.addEventListener("keydown", (e) => {
 });
 
 addEventListener("hashchange", () => {
-  if (!/^#\//.test(location.hash)) return; // "#main"
+  if (!/^#\//.test(location.hash) && !labWanted()) return; // "#main"
   show();
   main.focus({ preventScroll: true });
   scrollTo(0, 0);

@@ -1,0 +1,119 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (r *result) line() string {
+	verdict := "ok  "
+	if len(r.Failures) > 0 {
+		verdict = "FAIL"
+	}
+	s := fmt.Sprintf("%s seed %d %s (%s): back after %.2f s, ends in %.2f s, offered %d, lost %s", verdict, r.Seed, r.Fault, r.Detail, r.Recovery.Seconds(), r.Stop.Seconds(), r.Offered, causes(r.Lost))
+	for _, f := range r.Failures {
+		s += "\n     " + f
+	}
+	return s
+}
+
+func causes(lost map[string]uint64) string {
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(lost)) {
+		if lost[c] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", strings.ReplaceAll(c, "_", " "), lost[c]))
+		}
+	}
+	if len(parts) == 0 {
+		return "–"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// table is a row for each kind, made from the results alone.
+func table(results []result) string {
+	var b strings.Builder
+	b.WriteString("| fault | tried | failed | back after, s: p50 | max | frames offered | lost, by cause | lost silently |\n|---|---|---|---|---|---|---|---|\n")
+	total, silent := 0, uint64(0)
+	for _, f := range faults {
+		var back []time.Duration
+		lost := map[string]uint64{}
+		var offered, quiet uint64
+		tried, failed := 0, 0
+		for _, r := range results {
+			if r.Fault != f.name {
+				continue
+			}
+			tried++
+			if len(r.Failures) > 0 {
+				failed++
+			}
+			if r.Recovery > 0 {
+				back = append(back, r.Recovery)
+			}
+			offered += r.Offered
+			quiet += r.Silent
+			for c, n := range r.Lost {
+				lost[c] += n
+			}
+		}
+		if tried == 0 {
+			continue
+		}
+		total += tried
+		silent += quiet
+		p50, most := "–", "–"
+		if len(back) > 0 {
+			slices.Sort(back)
+			p50, most = fmt.Sprintf("%.2f", back[(len(back)-1)/2].Seconds()), fmt.Sprintf("%.2f", back[len(back)-1].Seconds())
+		}
+		fmt.Fprintf(&b, "| %s: %s | %d | %d | %s | %s | %d | %s | %d |\n", f.name, f.text, tried, failed, p50, most, offered, causes(lost), quiet)
+	}
+	var stop time.Duration
+	for _, r := range results {
+		stop = max(stop, r.Stop)
+	}
+	fmt.Fprintf(&b, "\n%d trials; %d frames lost silently; the longest end after SIGTERM took %.2f s.\n", total, silent, stop.Seconds())
+	return b.String()
+}
+
+const (
+	markBegin = "<!-- chaos: what follows is made by test/chaos -->\n"
+	markEnd   = "<!-- end of chaos -->\n"
+)
+
+// write puts the table between the marks of a file.
+func write(name string, results []result, took time.Duration, command string) error {
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(old), markBegin)
+	_, after, ok2 := strings.Cut(rest, markEnd)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s lacks the marks %q and %q", name, markBegin, markEnd)
+	}
+	kernel, _ := exec.Command("uname", "-sr").Output()
+	cpu := "CPU unknown"
+	for line := range strings.Lines(readFile("/proc/cpuinfo")) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+			cpu = strings.TrimSpace(v)
+		}
+	}
+	text := fmt.Sprintf("%s, %d processors (%s), %s, %s: `%s`, %v; seeds %d to %d.\n\n", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), runtime.Version(),
+		command, took.Round(time.Second), results[0].Seed, results[len(results)-1].Seed)
+	return os.WriteFile(name, []byte(before+markBegin+"\n"+text+table(results)+"\n"+markEnd+after), 0o666)
+}
+
+func readFile(name string) string {
+	b, _ := os.ReadFile(name)
+	return string(b)
+}
