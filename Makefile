@@ -5,10 +5,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos test-packages
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck-needs-network test-packages
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./framepipe for this machine
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o framepipe ./cmd/framepipe
@@ -38,6 +38,12 @@ bench-browser: ## what a real Chromium displays and how late, held against the g
 
 chaos: ## faults on both sides, killed, stopped, cut off, flooded: 208 trials from seeds, table in docs/reliability.md (root, ten minutes)
 	go run ./test/chaos -runs 208 -out docs/reliability.md $(CHAOS)
+
+soak: ## both sides for SOAK (10m), visited now and then; fails if anything grows; table in docs/reliability.md (root)
+	go run ./test/chaos -soak $(or $(SOAK),10m) -out docs/reliability.md
+
+vulncheck-needs-network: ## known vulnerabilities in what we call; asks vuln.go.dev, so it is no part of make check
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz

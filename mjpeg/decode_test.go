@@ -372,6 +372,7 @@ func FuzzDecodeAgainstImageJPEG(f *testing.F) {
 		want, ww, wh, stdErr := std.Decode(nil, b, frame.GREY)
 		for _, scale := range []int{1, 2, 4, 8} {
 			for _, format := range []frame.FourCC{frame.GREY, frame.I420, frame.RGB24} {
+				d.sane = false // of the last picture
 				got, w, h, err := d.DecodeScaled(nil, b, format, scale)
 				var dam *DamagedError
 				if err != nil && !errors.As(err, &dam) {

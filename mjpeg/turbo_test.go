@@ -5,6 +5,8 @@ package mjpeg
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -204,4 +206,39 @@ func BenchmarkTurbo(b *testing.B) {
 			})
 		}
 	}
+}
+
+// Where libjpeg-turbo has nothing to say against a picture, and it is one that an
+// encoder can have made, ours is the same to within a rounding.
+func FuzzDecodeAgainstTurbo(f *testing.F) {
+	seeds(f)
+	for _, name := range []string{"411", "422", "440", "444", "restart", "grey", "ffmpeg422", "rgb"} {
+		b, err := os.ReadFile(filepath.Join("testdata", name+".jpg"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	_, theirs := turbo(f)
+	ours := newGoDecoder(Limits{MaxPixels: 1 << 16})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		info, err := Header(b)
+		if err != nil || info.Progressive || info.Width*info.Height > 1<<16 {
+			return
+		}
+		ours.sane = false // of the last picture; what image/jpeg has to decode stays so
+		got, w, h, err := ours.Decode(nil, b, frame.GREY)
+		if err != nil || !ours.sane {
+			return // forgiven or refused by ours: another fuzzer's business
+		}
+		want := make([]byte, w*h)
+		if theirs.dec.Pixels(want, b, w, w, h, turbojpeg.Grey, false) != nil {
+			return // theirs says of it that it is damaged
+		}
+		for i := range got {
+			if d := int(got[i]) - int(want[i]); d > 2 || d < -2 {
+				t.Fatalf("%dx%d, sample %d: %d, libjpeg-turbo has %d", w, h, i, got[i], want[i])
+			}
+		}
+	})
 }

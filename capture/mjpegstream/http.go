@@ -191,6 +191,10 @@ func cutAtBoundary(b, boundary []byte) []byte {
 	if k < 0 {
 		return b
 	}
-	b = bytes.TrimSuffix(b[:from+k], []byte("--"))
-	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	cut := bytes.TrimSuffix(b[:from+k], []byte("--"))
+	cut = bytes.TrimSuffix(bytes.TrimSuffix(cut, []byte("\n")), []byte("\r"))
+	if len(cut) < 4 { // a boundary that pictures begin with is none
+		return b
+	}
+	return cut
 }

@@ -176,13 +176,17 @@ func Parse(name string, b []byte) (*Plan, error) {
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.File = name
+		e.Msg = oneLine(e.Msg)
 		return nil, e
 	}
 	if err != nil {
-		return nil, &Error{File: name, Msg: err.Error()}
+		return nil, &Error{File: name, Msg: oneLine(err.Error())}
 	}
 	return p, nil
 }
+
+// oneLine is for messages that quote what is in the file.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func parse(b []byte) (*Plan, *quick, error) {
 	var f file

@@ -39,7 +39,7 @@ func demoCommand(e *env) *cli.Command {
 
 func demo(ctx context.Context, e *env, c *cli.Command) error {
 	con := newConsole(e.stderr, false)
-	r := &receiving{env: e, con: con, log: con.logger(), records: c.Int("records")}
+	r := &receiving{env: e, con: con, log: con.logger(), records: c.Int("records"), experiments: "experiments"}
 	r.recorder.Dir, r.recorder.Options = "recordings", record.Options{Software: "framepipe " + Version(), Log: r.log}
 	format, err := frame.ParseFormat(c.String("format"))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -154,7 +155,10 @@ func (r *remote) call(ctx context.Context, method, path string, body, to any) er
 // explain makes a message for people of what the receiver answered.
 func (r *remote) explain(err error) error {
 	e, ok := errors.AsType[*httpError](err)
+	_, unknown := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case unknown:
+		return &hinted{fmt.Errorf("the receiver at %s: %w", r.base, err), "its certificate is its own: run this on the receiver's machine with --receiver http://127.0.0.1:8080, or start the receiver with --tls-cert that this machine trusts, or with --http-plain"}
 	case !ok:
 		return &hinted{fmt.Errorf("the receiver at %s: %w", r.base, err), "is framepipe receive running there, with --http?"}
 	case e.status == http.StatusBadRequest:

@@ -212,9 +212,10 @@ func (m *Manager) On(camera string) *Status {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if id := m.running(camera); id != "" {
-		st := m.all[id].Status(0)
-		return &st
+	for _, r := range m.all {
+		if st := r.Status(0); st.State == Running && (r.camera == camera || r.on() == camera) {
+			return &st
+		}
 	}
 	return nil
 }

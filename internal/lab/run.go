@@ -31,8 +31,17 @@ type run struct {
 	over   chan struct{} // closed when everything is written
 	folder *result.Folder
 
-	mu sync.Mutex
-	st Status // guarded by mu; what Status returns
+	mu   sync.Mutex
+	st   Status // guarded by mu; what Status returns
+	feed string // guarded by mu; the name under which the camera was last found
+}
+
+// on is the feed that is being measured: a camera that came back may have a number
+// behind its name.
+func (r *run) on() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.feed
 }
 
 func newRun(m *Manager, id, camera string, folder *result.Folder, cancel context.CancelFunc) *run {
@@ -117,6 +126,9 @@ func (r *run) carryOut(ctx context.Context) {
 func (r *run) find(ctx context.Context) (experiment.Camera, error) {
 	for {
 		if f := Find(r.m.Feeds(), r.camera); f != nil {
+			r.mu.Lock()
+			r.feed = f.Name()
+			r.mu.Unlock()
 			if r.folder.Manifest.Format != 0 {
 				return f, nil
 			}

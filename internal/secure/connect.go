@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"rsc.io/qr"
@@ -37,13 +39,22 @@ func (c Connect) String() string {
 // ParseConnect reads a connect string. No error repeats the token.
 func ParseConnect(text string, port int) (Connect, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || !strings.EqualFold(u.Scheme, scheme) || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 		return Connect{}, errors.New("the connect string is damaged: it must be framepipe://TOKEN@HOST:PORT/PIN, whole, as the receiver prints it")
 	}
-	c := Connect{Address: u.Host}
-	if u.Port() == "" {
-		c.Address = net.JoinHostPort(u.Hostname(), fmt.Sprint(port))
+	if u.Port() != "" {
+		n, err := strconv.ParseUint(u.Port(), 10, 16)
+		if err != nil || n == 0 {
+			return Connect{}, fmt.Errorf("the connect string is damaged: there is no port %s", u.Port())
+		}
+		port = int(n)
 	}
+	if strings.Contains(u.Hostname(), ":") {
+		if _, err := netip.ParseAddr(u.Hostname()); err != nil {
+			return Connect{}, fmt.Errorf("the connect string is damaged: %q is no address", u.Hostname())
+		}
+	}
+	c := Connect{Address: net.JoinHostPort(u.Hostname(), strconv.Itoa(port))}
 	if u.User != nil {
 		if _, more := u.User.Password(); more {
 			return Connect{}, errors.New("the connect string is damaged: there is a colon in the token")

@@ -25,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"framepipe/frame"
 	"framepipe/internal/glass"
@@ -92,7 +93,13 @@ func New(cfg Config) *Server {
 		panic(err) // the folder is part of the binary
 	}
 	static := http.FileServerFS(files)
-	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", static))
+	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !utf8.ValidString(r.URL.Path) { // which net/http calls its own failure
+			http.NotFound(w, r)
+			return
+		}
+		static.ServeHTTP(w, r)
+	})))
 	s.mux.HandleFunc("GET /{$}", s.root)
 	s.mux.HandleFunc("GET /cameras", s.list)
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request, *stream.Feed){
@@ -147,6 +154,9 @@ func New(cfg Config) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // net/http's writers can
+	}
 	h := w.Header()
 	h.Set("Server", "framepipe/"+s.cfg.Version)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -165,6 +175,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// bodyTime is how long a request's body may take, whether or not anybody wants it:
+// net/http reads what is left of one, and waits for it as long as it is told to.
+const bodyTime = 10 * time.Second
 
 // policy lets our pages load from here only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -373,6 +387,7 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 		fail(w, http.StatusBadRequest, "settings: "+err.Error())
 		return false
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // all of it is there, and answering may take longer
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -24,6 +25,19 @@ warmup: 100ms
 func (p *tab) click(selector string) {
 	p.Helper()
 	eval[any](p, fmt.Sprintf("document.querySelector(%q).click()", selector))
+}
+
+// moves fails unless the picture changes; its number may begin anew, when the camera
+// is opened with other settings.
+func (p *tab) moves() {
+	p.Helper()
+	first := p.shownFrame()
+	for end := time.Now().Add(patience); p.shownFrame() == first; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.shot("stands-still")
+			p.Fatalf("the picture stays at frame %d", first)
+		}
+	}
 }
 
 // themes takes a screenshot in dark and in light.
@@ -73,7 +87,7 @@ func TestExperimentOnThePage(t *testing.T) {
 	p.until("it runs", `document.querySelector(".lab-run .lab-left")?.textContent.match(/\d/)`)
 	p.until("live figures", `parseFloat(document.querySelector(".lab-run .figures dd span").textContent) > 1`)
 	p.until("figures of a setting", `[...document.querySelectorAll(".lab-run .lab-bars td:nth-child(2)")].some((e) => e.textContent)`)
-	p.advances() // the camera is seen while it is measured
+	p.moves() // the camera is seen while it is measured
 	for _, size := range [][2]int{{360, 640}, {768, 1024}, {1280, 900}, {3840, 2160}} {
 		p.do("resize", chromedp.EmulateViewport(int64(size[0]), int64(size[1])))
 		p.until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
@@ -94,7 +108,7 @@ func TestExperimentOnThePage(t *testing.T) {
 	p.until("it runs again", `document.querySelector(".lab-run")`)
 	p.do("another view", chromedp.Navigate(r.url()+"#/door"))
 	p.until("settings are locked", `document.querySelector("#settings .dim")?.textContent.includes("experiment format is being carried out")`)
-	p.advances()
+	p.moves()
 	p.click("#lab")
 	p.until("it is done", `document.querySelector(".lab-one .chip")?.textContent === "done"`)
 	if !eval[bool](p, `document.querySelector(".lab-one").open`) {

@@ -316,6 +316,12 @@ func TestFourCamerasAreDisplayed(t *testing.T) {
 		now := func() (all []counts) {
 			for _, f := range r.recv.Feeds() {
 				s := r.state(f.Name())
+				for end := time.Now().Add(patience); s.Displayed == nil; s = r.state(f.Name()) { // nothing is displayed yet
+					if time.Now().After(end) {
+						t.Fatalf("nothing of %s is displayed", f.Name())
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
 				all = append(all, counts{s.Displayed.Shown, s.Live.Frames})
 			}
 			return all

@@ -24,6 +24,7 @@ type camera struct {
 	network func() (net.Listener, error) // where it is to be found; nil = in the sender's namespace
 	addr    string                       // likewise
 	silent  atomic.Bool
+	change  func([]byte) []byte // what is done to each picture; nil = nothing
 
 	mu    sync.Mutex
 	srv   *http.Server // guarded by mu; nil = unplugged
@@ -36,6 +37,11 @@ func (c *camera) plug(w, h int) error {
 	pictures, err := pictures(w, h)
 	if err != nil {
 		return err
+	}
+	for i, p := range pictures {
+		if c.change != nil {
+			pictures[i] = c.change(p)
+		}
 	}
 	listen := c.network
 	if listen == nil {

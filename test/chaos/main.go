@@ -53,6 +53,7 @@ func chaos(ctx context.Context) error {
 	only := flag.String("fault", "", "only this kind, or several with commas between")
 	jobs := flag.Int("jobs", 3, "trials at once, each on a link of its own")
 	program := flag.String("program", "", "framepipe to be tried; built from here if empty")
+	long := flag.Duration("soak", 0, "no faults: run both sides for so long, and see whether anything grows")
 	out := flag.String("out", "", "write the table to this file, between its marks")
 	raw := flag.String("raw", "build/chaos", "folder for results and for what programs said whose trial failed")
 	flag.Parse()
@@ -80,6 +81,15 @@ func chaos(ctx context.Context) error {
 		if err := build(*program); err != nil {
 			return err
 		}
+	}
+	if *long > 0 {
+		began := time.Now()
+		text, err := soak(ctx, *program, *long, max(2*time.Second, *long/120), max(1, *seed), *raw)
+		fmt.Print(text)
+		if err == nil && *out != "" {
+			err = replace(*out, soakMark, machine(time.Since(began), "go run ./test/chaos "+strings.Join(os.Args[1:], " "))+"\n\n"+text)
+		}
+		return err
 	}
 	if *seed != 0 {
 		*first, *runs = *seed, 1

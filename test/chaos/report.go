@@ -85,22 +85,34 @@ func table(results []result) string {
 	return b.String()
 }
 
+// Marks between which a file is made by this program.
 const (
-	markBegin = "<!-- chaos: what follows is made by test/chaos -->\n"
-	markEnd   = "<!-- end of chaos -->\n"
+	chaosMark = "chaos"
+	soakMark  = "soak"
 )
 
-// write puts the table between the marks of a file.
-func write(name string, results []result, took time.Duration, command string) error {
+// replace puts text between the marks of a file.
+func replace(name, mark, text string) error {
+	begin, end := "<!-- "+mark+": what follows is made by test/chaos -->\n", "<!-- end of "+mark+" -->\n"
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(old), markBegin)
-	_, after, ok2 := strings.Cut(rest, markEnd)
+	before, rest, ok := strings.Cut(string(old), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s lacks the marks %q and %q", name, markBegin, markEnd)
+		return fmt.Errorf("%s lacks the marks %q and %q", name, begin, end)
 	}
+	return os.WriteFile(name, []byte(before+begin+"\n"+text+"\n"+end+after), 0o666)
+}
+
+// write puts the table into a file.
+func write(name string, results []result, took time.Duration, command string) error {
+	return replace(name, chaosMark, machine(took, command)+fmt.Sprintf(" Seeds %d to %d.\n\n", results[0].Seed, results[len(results)-1].Seed)+table(results))
+}
+
+// machine says where and how something was measured.
+func machine(took time.Duration, command string) string {
 	kernel, _ := exec.Command("uname", "-sr").Output()
 	cpu := "CPU unknown"
 	for line := range strings.Lines(readFile("/proc/cpuinfo")) {
@@ -108,9 +120,7 @@ func write(name string, results []result, took time.Duration, command string) er
 			cpu = strings.TrimSpace(v)
 		}
 	}
-	text := fmt.Sprintf("%s, %d processors (%s), %s, %s: `%s`, %v; seeds %d to %d.\n\n", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), runtime.Version(),
-		command, took.Round(time.Second), results[0].Seed, results[len(results)-1].Seed)
-	return os.WriteFile(name, []byte(before+markBegin+"\n"+text+table(results)+"\n"+markEnd+after), 0o666)
+	return fmt.Sprintf("%s, %d processors (%s), %s, %s: `%s`, %v.", time.Now().Format("2006-01-02"), runtime.NumCPU(), cpu, strings.TrimSpace(string(kernel)), runtime.Version(), command, took.Round(time.Second))
 }
 
 func readFile(name string) string {

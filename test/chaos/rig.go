@@ -52,6 +52,7 @@ type trial struct {
 	cam     *camera
 	sent    []*process // all senders there were, the last one included
 	recvs   []*process
+	longRun bool   // no recording and no frame log: they would fill a disk
 	disk    string // what the receiver writes to
 	undo    []func()
 	detail  []string // what was done, for people
@@ -133,7 +134,8 @@ func (t *trial) evidence(dir string) {
 	_ = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.txt", t.fault.name, t.seed)), []byte(b.String()), 0o666)
 }
 
-func (t *trial) do(ctx context.Context) (err error) {
+// begin makes the link and starts both sides; frames come when it returns.
+func (t *trial) begin(ctx context.Context) (err error) {
 	if t.dir, err = os.MkdirTemp("", "framepipe-chaos-"); err != nil {
 		return err
 	}
@@ -167,6 +169,13 @@ func (t *trial) do(ctx context.Context) (err error) {
 	if _, err := t.recover(time.Now()); err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
+	return nil
+}
+
+func (t *trial) do(ctx context.Context) (err error) {
+	if err := t.begin(ctx); err != nil {
+		return err
+	}
 	time.Sleep(t.between(300*time.Millisecond, 1200*time.Millisecond)) // the phase of the records
 	for i, p := range []*process{t.send, t.recv} {
 		if t.base[i], err = t.fresh(p); err != nil {
@@ -197,9 +206,11 @@ func uptime() time.Duration {
 // waiting.
 func (t *trial) startReceive() error {
 	n := len(t.recvs)
-	p, err := start("receive", t.link.B.Namespace, 0, nil, t.program, "receive", "--listen", ":"+camPort, "--http", "127.0.0.1:"+httpPort,
-		"--record-length", "1s", "--json", "--handshake-timeout", "1s", "--idle-timeout", "3s", "--record-dir", "",
-		"--frame-log", filepath.Join(t.disk, fmt.Sprintf("frames-%d.csv", n)), "--record", filepath.Join(t.disk, fmt.Sprintf("video-%d.mkv", n)))
+	args := []string{t.program, "receive", "--listen", ":" + camPort, "--http", "127.0.0.1:" + httpPort, "--record-length", "1s", "--json", "--handshake-timeout", "1s", "--idle-timeout", "3s", "--record-dir", ""}
+	if !t.longRun {
+		args = append(args, "--frame-log", filepath.Join(t.disk, fmt.Sprintf("frames-%d.csv", n)), "--record", filepath.Join(t.disk, fmt.Sprintf("video-%d.mkv", n)))
+	}
+	p, err := start("receive", t.link.B.Namespace, 0, nil, args...)
 	if err == nil {
 		t.recv = p
 		t.recvs = append(t.recvs, p)
@@ -297,10 +308,9 @@ func lastLine(s string) string {
 	return s[strings.LastIndexByte(s, '\n')+1:]
 }
 
-// holds asks a process what it holds: the receiver directly, the sender through an
+// reading asks a process what it holds: the receiver directly, the sender through an
 // empty change of settings, whose answer describes it.
-func (t *trial) holds(p *process) (h holds, err error) {
-	var own doctor.Process
+func (t *trial) reading(p *process) (own doctor.Process, err error) {
 	if p == t.recv {
 		var b []byte
 		var all struct{ Process *doctor.Process }
@@ -326,6 +336,11 @@ func (t *trial) holds(p *process) (h holds, err error) {
 	if err == nil && own.Goroutines == 0 {
 		err = errors.New(p.what + " does not tell what it holds")
 	}
+	return own, err
+}
+
+func (t *trial) holds(p *process) (holds, error) {
+	own, err := t.reading(p)
 	return holds{own.Goroutines, p.files(), own.Frames, own.UptimeS}, err
 }
 

@@ -18,7 +18,7 @@ import (
 
 func main() {
 	fuzztime := flag.Duration("fuzztime", 10*time.Second, "how long each fuzz target runs")
-	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: run [-fuzztime 10s] all|check|fuzz") }
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: run [-fuzztime 10s] all|check|fuzz|fuzz-short") }
 	flag.Parse()
 	if _, err := os.Stat("go.mod"); err != nil || flag.NArg() != 1 {
 		flag.Usage()
@@ -32,6 +32,7 @@ func main() {
 		r.setup()
 		r.checks()
 		r.goTests()
+		r.fuzzShort()
 		r.pythonTests()
 		r.armTests()
 		r.platforms()
@@ -41,6 +42,8 @@ func main() {
 		r.goTest("", nil, "./test/repo")
 	case "fuzz":
 		r.fuzz(*fuzztime)
+	case "fuzz-short":
+		r.fuzzShort()
 	default:
 		flag.Usage()
 		os.Exit(2)

@@ -102,3 +102,20 @@ func TestFailureIsShown(t *testing.T) {
 		}
 	}
 }
+
+// A fuzzer that was ended in the middle has found nothing; one with an input has.
+func TestFuzzReport(t *testing.T) {
+	late := "fuzz: elapsed: 1m0s, execs: 10 (1/sec)\nfuzz: elapsed: 1m1s, execs: 83106 (0/sec), new interesting: 207\n--- FAIL: FuzzX (60.08s)\n    context deadline exceeded\nFAIL\n"
+	if !endedLate(late) || executions(late) != 83106 {
+		t.Errorf("late %v, %d executions", endedLate(late), executions(late))
+	}
+	for _, found := range []string{late + "Failing input written to testdata/fuzz/x\n", "panic: " + late, "--- FAIL: FuzzX\n", ""} {
+		if endedLate(found) {
+			t.Errorf("%q passes", found)
+		}
+	}
+	all, err := fuzzTargets()
+	if err != nil || len(all) != 0 { // this folder has none
+		t.Errorf("%v %v", all, err)
+	}
+}

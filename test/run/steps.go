@@ -2,17 +2,14 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // setup installs what the tests need; what it could not install shows up again
@@ -242,37 +239,6 @@ func (r *runner) vmTests() {
 	// These tests build the programs that run in the guest, which go test's cache
 	// does not see: a result of yesterday would stand for today's program.
 	r.goTest("vm", nil, "-count=1", "-tags", "vm", "-timeout", "15m", "./test/vm")
-}
-
-// fuzz gives every fuzz target its time. Each starts from the inputs kept in
-// testdata/fuzz and adds what it finds there.
-func (r *runner) fuzz(each time.Duration) {
-	var files []string
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, "_test.go") {
-			files = append(files, path)
-		}
-		return err
-	})
-	if err != nil {
-		r.fail(err.Error())
-		return
-	}
-	name := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
-	for _, file := range files {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			r.fail(err.Error())
-			continue
-		}
-		for _, m := range name.FindAllStringSubmatch(string(src), -1) {
-			pkg := "./" + filepath.ToSlash(filepath.Dir(file))
-			r.step(pkg+" "+m[1], nil, "go", "test", "-run", "^$", "-fuzz", "^"+m[1]+"$", "-fuzztime", each.String(), pkg)
-		}
-	}
-	if r.passed+r.failed == 0 {
-		r.fail("no fuzz targets found")
-	}
 }
 
 func isDir(path string) bool {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import socket
@@ -120,8 +121,7 @@ class Listener:
                 f, c.frame = c.frame, None
                 skipped, c.skipped = c.skipped, 0
             assert f is not None
-            object.__setattr__(f, "skipped", skipped)
-            yield f
+            yield dataclasses.replace(f, skipped=skipped)
 
     __iter__ = frames
 

@@ -61,7 +61,7 @@ def hello(header: bytes) -> Hello:
 
 def frame(header: bytes) -> FrameHeader:
     v = _unpack(_frame, header)
-    return FrameHeader(*v[:5], v[5].decode("latin-1"), *v[6:])
+    return FrameHeader._make(v[:5] + (v[5].decode("latin-1"),) + v[6:])
 
 
 def pong(header: bytes) -> Pong:
