@@ -118,17 +118,19 @@ func chooseCodec(ctx context.Context, _ *cli.Command) (context.Context, error) {
 }
 
 // codecText is what `framepipe doctor` says of the codec; it measures for a moment.
-func codecText() string {
+// It also tells what a frame of 640x480 takes to encode, 0 if that is not known.
+func codecText() (text string, encode time.Duration) {
 	c := mjpeg.Chosen()
-	text := c.Encoder
+	text = c.Encoder
 	if c.Decoder != c.Encoder {
 		text += ", decoding by " + c.Decoder
 	}
 	text += " (" + c.Why + ")"
 	if enc, dec, err := mjpeg.Measure(640, 480, 85, 200*time.Millisecond); err == nil {
+		encode = enc
 		text += fmt.Sprintf("; a frame of 640x480 takes %.2f ms to encode, %.2f ms to decode", enc.Seconds()*1e3, dec.Seconds()*1e3)
 	}
-	return text
+	return text, encode
 }
 
 // env is what commands talk to.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"framepipe/capture/open"
 	"framepipe/capture/v4l2src"
 	"framepipe/internal/doctor"
+	"framepipe/stream"
 )
 
 func devicesCommand(e *env) *cli.Command {
@@ -124,17 +126,55 @@ func controlRange(c capture.Control) string {
 
 func doctorCommand(e *env) *cli.Command {
 	return &cli.Command{
-		Name: "doctor", Usage: "find what makes it slow or fail here, each with the way to mend it",
+		Name: "doctor", Usage: "find what makes it slow or fail here, each with the way to mend it; with the address of a receiver, on the way to it too", ArgsUsage: "[ADDRESS]",
 		Flags: withEnv("doctor", []cli.Flag{
+			&cli.StringFlag{Name: "token", Usage: "the receiver's `SECRET`"},
+			&cli.StringFlag{Name: "token-file", Usage: "read it from `FILE`"},
 			&cli.BoolFlag{Name: "json", Usage: "as JSON"},
 			&cli.StringFlag{Name: "source", Usage: "look at this camera only, v4l2:/dev/video0"},
 		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: codecText()})
+			text, encode := codecText()
+			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: text, Encode: encode, Controls: controlValues(ctx)})
+			if c.Args().Present() {
+				addr, _, err := address(c)
+				if err != nil {
+					return err
+				}
+				sc := stream.SenderConfig{Address: addr, Software: "framepipe " + Version(), Session: newSession()}
+				if err := connection(c, &sc); err != nil {
+					return err
+				}
+				found = append(found, linkTest(ctx, sc)...)
+			}
 			if c.Bool("json") {
 				return writeJSON(e.stdout, found)
 			}
 			return doctor.Render(e.stdout, found)
 		},
+	}
+}
+
+// controlValues reads cameras' controls for the doctor, which opens no camera itself.
+func controlValues(ctx context.Context) func(device string) (map[string]int64, error) {
+	list, err := open.Devices(ctx)
+	return func(device string) (map[string]int64, error) {
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list {
+			if d.Path != device {
+				continue
+			}
+			if d.Error != "" {
+				return nil, errors.New(d.Error)
+			}
+			values := map[string]int64{}
+			for _, c := range d.Controls {
+				values[c.Name] = c.Value
+			}
+			return values, nil
+		}
+		return nil, fmt.Errorf("%s is not among the cameras", device)
 	}
 }

@@ -57,8 +57,9 @@ func (s *system) videoNodes() (nodes []node, raw int) {
 	return nodes, raw
 }
 
-func (s *system) cameras(ctx context.Context, device string) []Finding {
+func (s *system) cameras(ctx context.Context, o Options) []Finding {
 	nodes, raw := s.videoNodes()
+	device := o.Device
 	if !strings.HasPrefix(device, "/") {
 		device = ""
 	}
@@ -94,6 +95,13 @@ func (s *system) cameras(ctx context.Context, device string) []Finding {
 		if f, ok := s.usbSpeed(n); ok {
 			all = append(all, f)
 		}
+		if f, ok := s.exposure(n, o); ok {
+			all = append(all, f)
+		}
+	}
+	all = append(all, s.crowded(nodes)...)
+	if f, ok := s.legacy(nodes); ok {
+		all = append(all, f)
 	}
 	return all
 }

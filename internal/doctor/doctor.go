@@ -47,6 +47,9 @@ type Options struct {
 	Device string // look at this device, "/dev/video0"; what is no path ("auto") = all cameras
 	Codec  string // the JPEG codec in use, as package mjpeg names it; "" = unknown
 
+	Encode   time.Duration                                 // what a raw frame of 640x480 takes to compress; 0 = unknown
+	Controls func(device string) (map[string]int64, error) // values of a camera's controls by name; nil = nobody can be asked
+
 	Root string                                                                 // where the file system begins; "" = /
 	Run  func(ctx context.Context, name string, args ...string) (string, error) // runs a command; nil = really
 }
@@ -82,8 +85,11 @@ func Run(ctx context.Context, o Options) []Finding {
 func (s *system) check(ctx context.Context, o Options) []Finding {
 	var all []Finding
 	all = append(all, s.machine()...)
-	all = append(all, s.cameras(ctx, o.Device)...)
+	all = append(all, s.cameras(ctx, o)...)
 	all = append(all, codec(o.Codec))
+	if f, ok := encoding(o); ok {
+		all = append(all, f)
+	}
 	all = append(all, s.bbr(), s.socketOptions())
 	all = append(all, s.wifi(ctx)...)
 	all = append(all, s.governor(), s.throttling(ctx), s.temperature())

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.want anew")
@@ -32,6 +33,13 @@ func load(t *testing.T, file string) machine {
 	root := t.TempDir()
 	m := machine{system: &system{root: root}}
 	owners := map[string]owner{}
+	controls := map[string]map[string]int64{}
+	m.options.Controls = func(dev string) (map[string]int64, error) {
+		if c := controls[dev]; c != nil {
+			return c, nil
+		}
+		return nil, errors.New("cannot be opened")
+	}
 	commands := map[string]string{}
 	failing := map[string]bool{}
 	m.system.sockets = func() error { return nil }
@@ -51,6 +59,18 @@ func load(t *testing.T, file string) machine {
 			m.options.Device = value
 		case "codec":
 			m.options.Codec = value
+		case "encode":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.options.Encode = d
+		case "control":
+			dev, name := f[1], f[2]
+			if controls[dev] == nil {
+				controls[dev] = map[string]int64{}
+			}
+			controls[dev][name] = int64(atoi(t, f[3], 10))
 		case "sockets":
 			m.system.sockets = func() error { return errors.New(value) }
 		case "owner":
@@ -160,11 +180,11 @@ func TestNothingKnownIsNotFine(t *testing.T) {
 func TestDeviceThatIsNoPath(t *testing.T) {
 	m := load(t, "testdata/pi3-usb-fine.txt")
 	for _, device := range []string{"", "auto", "rpicam:0"} {
-		if n := len(m.system.cameras(t.Context(), device)); n != 3 {
+		if n := len(m.system.cameras(t.Context(), Options{Device: device})); n != 3 {
 			t.Errorf("%q: %d findings about cameras, want 3", device, n)
 		}
 	}
-	if n := len(m.system.cameras(t.Context(), "/dev/video0")); n != 3 {
+	if n := len(m.system.cameras(t.Context(), Options{Device: "/dev/video0"})); n != 3 {
 		t.Errorf("the device itself: %d findings", n)
 	}
 }

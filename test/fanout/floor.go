@@ -23,6 +23,7 @@ func floor(addr, jpegFile string, fps float64) error {
 	if err != nil {
 		return err
 	}
+	jpg = stamped(jpg)
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -67,6 +68,7 @@ func floor(addr, jpegFile string, fps float64) error {
 			fds = append(fds, <-joined)
 		}
 		head.Reset()
+		setStamp(jpg, time.Now())
 		fmt.Fprintf(&head, "--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\nX-Timestamp: %s\r\n\r\n",
 			len(jpg), strconv.FormatFloat(float64(time.Now().UnixMicro())/1e6, 'f', 6, 64))
 		parts[0], parts[1] = head.Bytes(), jpg

@@ -2,8 +2,10 @@
 
 // Command fanout measures what one receiver costs when many look: the release
 // build's `receive`, fed by `send`, serves MJPEG to viewers in a process of their
-// own, in turns with the least that such a server can cost (floor.go). Figures
-// come in the Go benchmark format.
+// own, in turns with the least that such a server can cost (floor.go), and with
+// go2rtc where PEER_GO2RTC names its program. All are fed by the same camera, which
+// speaks MJPEG over HTTP and writes into each picture when it was made, and looked at
+// by the same viewers. Figures come in the Go benchmark format.
 package main
 
 import (
@@ -37,7 +39,8 @@ func main() {
 	only := flag.String("only", "", "names of the cases to run, separated by commas; all without")
 	asViewers := flag.Int("viewers", 0, "(for itself) be so many viewers of the addresses that follow")
 	asFloor := flag.String("floor", "", "(for itself) serve FILE here")
-	fps := flag.Float64("fps", 30, "(for itself) with -floor")
+	asFeed := flag.String("feed", "", "(for itself) be a camera here that shows FILE")
+	fps := flag.Float64("fps", 30, "(for itself) with -floor and -feed")
 	flag.Parse()
 	var err error
 	switch {
@@ -45,6 +48,8 @@ func main() {
 		err = viewers(*asViewers, flag.Args(), *length)
 	case *asFloor != "":
 		err = floor(*asFloor, flag.Arg(0), *fps)
+	case *asFeed != "":
+		err = feed(*asFeed, flag.Arg(0), *fps)
 	default:
 		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }))
 	}
@@ -60,14 +65,16 @@ type work struct {
 	fps     int
 	viewers int
 	cameras int
-	floor   bool // beside the floor
+	floor   bool // beside the floor and the peers
+	sent    bool // by a sender of its own, even if there is one camera only
 }
 
 var cases = []work{
-	{name: "1x68kB", bytes: 68_000, fps: 30, viewers: 1, cameras: 1},
+	{name: "1x68kB", bytes: 68_000, fps: 30, viewers: 1, cameras: 1, floor: true},
 	{name: "20x68kB", bytes: 68_000, fps: 30, viewers: 20, cameras: 1, floor: true},
 	{name: "100x68kB", bytes: 68_000, fps: 30, viewers: 100, cameras: 1, floor: true},
 	{name: "1000x20kB", bytes: 20_000, fps: 10, viewers: 1000, cameras: 1, floor: true},
+	{name: "1camera", bytes: 68_000, fps: 30, viewers: 1, cameras: 1, sent: true},
 	{name: "16cameras", bytes: 68_000, fps: 30, viewers: 16, cameras: 16},
 }
 
@@ -83,6 +90,7 @@ type figures struct {
 
 type bench struct {
 	dir, exe, self string
+	go2rtc         string // "" = not here
 }
 
 func run(reps int, length time.Duration, only []string) error {
@@ -100,6 +108,16 @@ func run(reps int, length time.Duration, only []string) error {
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
+	if name := os.Getenv("PEER_GO2RTC"); name != "" {
+		if b.go2rtc, err = exec.LookPath(name); err != nil {
+			return fmt.Errorf("PEER_GO2RTC: %w", err)
+		}
+		version, err := exec.Command(b.go2rtc, "--version").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.go2rtc, err)
+		}
+		fmt.Printf("peer: %s\n", strings.TrimSpace(string(version)))
+	}
 	fmt.Printf("goos: %s\ngoarch: %s\ngo: %s\ncpus: %d\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU())
 	fmt.Println("Unit us/frame better=lower\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit kB/viewer better=lower")
 	for _, w := range cases {
@@ -109,26 +127,37 @@ func run(reps int, length time.Duration, only []string) error {
 		if err := b.writeFrame(w.bytes); err != nil {
 			return err
 		}
-		var ours, least []float64
-		for range reps {
-			f, err := b.framepipe(w, length)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.name, err)
-			}
-			ours = append(ours, f.CPU)
-			print("framepipe", w, f)
-			if w.floor {
-				f, err := b.floor(w, length)
-				if err != nil {
-					return fmt.Errorf("%s: floor: %w", w.name, err)
-				}
-				least = append(least, f.CPU)
-				print("floor", w, f)
+		programs := []struct {
+			name string
+			run  func(work, time.Duration) (figures, error)
+		}{{"framepipe", b.framepipe}}
+		if w.floor {
+			programs = append(programs, struct {
+				name string
+				run  func(work, time.Duration) (figures, error)
+			}{"floor", b.floor})
+			if b.go2rtc != "" {
+				programs = append(programs, struct {
+					name string
+					run  func(work, time.Duration) (figures, error)
+				}{"go2rtc", b.peer})
 			}
 		}
-		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame", w.name, median(ours))
-		if w.floor {
-			line += fmt.Sprintf(", the floor %.1f: %.2f x", median(least), median(ours)/median(least))
+		cpu, p99 := map[string][]float64{}, map[string][]float64{}
+		for range reps {
+			for _, p := range programs {
+				f, err := p.run(w, length)
+				if err != nil {
+					return fmt.Errorf("%s: %s: %w", w.name, p.name, err)
+				}
+				cpu[p.name], p99[p.name] = append(cpu[p.name], f.CPU), append(p99[p.name], f.P99)
+				print(p.name, w, f)
+			}
+		}
+		ours := median(cpu["framepipe"])
+		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame, latency p99 %.1f ms", w.name, ours, median(p99["framepipe"]))
+		for _, p := range programs[1:] {
+			line += fmt.Sprintf("; %s %.1f us, %.1f ms: %.2f x", p.name, median(cpu[p.name]), median(p99[p.name]), ours/median(cpu[p.name]))
 		}
 		fmt.Println(line)
 	}
@@ -164,10 +193,33 @@ func (b *bench) writeFrame(n int) error {
 	return os.WriteFile(filepath.Join(b.dir, "frames.mjpeg"), bytes.Repeat(j.Bytes(), 30), 0o666)
 }
 
-// framepipe runs a receiver, its cameras and its viewers.
+// camera starts the camera of all programs, at the given address.
+func (b *bench) camera(ctx context.Context, w work) (addr string, stop func(), err error) {
+	if addr, err = freeAddr(); err != nil {
+		return "", nil, err
+	}
+	c := exec.CommandContext(ctx, b.self, "-feed", addr, "-fps", strconv.Itoa(w.fps), filepath.Join(b.dir, "frame.jpg"))
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := c.Start(); err != nil {
+		return "", nil, err
+	}
+	bufio.NewScanner(out).Scan() // ready
+	return addr, func() { end(c) }, nil
+}
+
+// framepipe runs a receiver, its cameras and its viewers. With one camera, the
+// receiver fetches its stream itself, as the others do; with more, senders do.
 func (b *bench) framepipe(w work, length time.Duration) (figures, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
+	feeder, stop, err := b.camera(ctx, w)
+	if err != nil {
+		return figures{}, err
+	}
+	defer stop()
 	listen, err := freeAddr()
 	if err != nil {
 		return figures{}, err
@@ -176,25 +228,55 @@ func (b *bench) framepipe(w work, length time.Duration) (figures, error) {
 	if err != nil {
 		return figures{}, err
 	}
-	recv := exec.CommandContext(ctx, b.exe, "receive", "--listen", listen, "--http", web, "--quiet")
+	args := []string{"receive", "--listen", listen, "--http", web, "--quiet"}
+	if w.cameras == 1 && !w.sent {
+		args = append(args, "--source", "http://"+feeder+"/")
+	}
+	recv := exec.CommandContext(ctx, b.exe, args...)
 	recv.Stderr = os.Stderr
 	if err := recv.Start(); err != nil {
 		return figures{}, err
 	}
 	defer end(recv)
-	var targets []string
-	for i := range w.cameras {
-		name := "cam" + strconv.Itoa(i)
-		send := exec.CommandContext(ctx, b.exe, "send", "--quiet", "--name", name, "--connect-retry", "30s",
-			"--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?loop=1", "--fps", strconv.Itoa(w.fps), listen)
-		if err := send.Start(); err != nil {
-			return figures{}, err
+	targets := []string{web + "/stream"}
+	if w.cameras > 1 || w.sent {
+		targets = nil
+		for i := range w.cameras {
+			name := "cam" + strconv.Itoa(i)
+			send := exec.CommandContext(ctx, b.exe, "send", "--quiet", "--name", name, "--connect-retry", "30s", "--source", "http://"+feeder+"/", listen)
+			if err := send.Start(); err != nil {
+				return figures{}, err
+			}
+			defer end(send)
+			targets = append(targets, web+"/cameras/"+name+"/stream")
 		}
-		defer end(send)
-		targets = append(targets, web+"/cameras/"+name+"/stream")
 	}
 	time.Sleep(3 * time.Second) // hello, clock exchange, steady state
 	return b.watch(ctx, recv.Process.Pid, w, targets, length)
+}
+
+// peer runs go2rtc, with everything off but what is measured.
+func (b *bench) peer(w work, length time.Duration) (figures, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	feeder, stop, err := b.camera(ctx, w)
+	if err != nil {
+		return figures{}, err
+	}
+	defer stop()
+	web, err := freeAddr()
+	if err != nil {
+		return figures{}, err
+	}
+	config := fmt.Sprintf(`{"app":{"modules":["api","http","mjpeg"]},"api":{"listen":%q},"log":{"level":"error"},"streams":{"cam0":"http://%s/"}}`, web, feeder)
+	c := exec.CommandContext(ctx, b.go2rtc, "-config", config)
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		return figures{}, err
+	}
+	defer end(c)
+	time.Sleep(2 * time.Second)
+	return b.watch(ctx, c.Process.Pid, w, []string{web + "/api/stream.mjpeg?src=cam0"}, length)
 }
 
 func (b *bench) floor(w work, length time.Duration) (figures, error) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -113,8 +114,8 @@ type viewer struct {
 }
 
 func dial(target string) (*viewer, error) {
-	host, path, _ := bytes.Cut([]byte(target), []byte("/"))
-	c, err := net.Dial("tcp", string(host))
+	host, path, _ := strings.Cut(target, "/")
+	c, err := net.Dial("tcp", host)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,10 @@ func dial(target string) (*viewer, error) {
 	if _, err := fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host); err != nil {
 		return nil, err
 	}
-	_, err = v.headers()
+	h, err := v.headers()
+	if err == nil && !bytes.Contains(h, []byte(" 200 ")) {
+		err = fmt.Errorf("%s answers %q", target, h)
+	}
 	return v, err
 }
 
@@ -136,18 +140,26 @@ func (v *viewer) frame() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.Atoi(string(field(h, "Content-Length: ")))
+	n, err := strconv.Atoi(string(bytes.TrimSpace(field(h, "Content-Length:"))))
 	if err != nil {
 		return 0, fmt.Errorf("part without a length: %q", h)
 	}
-	stamp, err := strconv.ParseFloat(string(field(h, "X-Timestamp: ")), 64)
+	for len(v.buf) < min(n, stampSize) {
+		k := copy(v.mem[:], v.buf)
+		m, err := v.conn.Read(v.mem[k : k+256])
+		if m == 0 && err != nil {
+			return 0, err
+		}
+		v.buf = v.mem[:k+m]
+	}
+	at, err := readStamp(v.buf)
 	if err != nil {
-		return 0, fmt.Errorf("part without a time: %q", h)
+		return 0, err
 	}
 	if err := v.discard(n); err != nil {
 		return 0, err
 	}
-	return time.Duration(float64(time.Now().UnixNano()) - stamp*1e9), nil
+	return time.Duration(time.Now().UnixNano() - at), nil
 }
 
 func field(h []byte, name string) []byte {
