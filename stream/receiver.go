@@ -267,7 +267,7 @@ func (r *Receiver) relieve(ctx context.Context, name string, session uint64, add
 		return
 	}
 	asked := int64(frame.ReceiverNow())
-	go old.ping() // it may block, for as long as a write may take; the connection's own end ends it
+	r.wg.Go(func() { _ = old.ping() }) // it may wait for as long as a write may; closing ends it
 	t := time.NewTicker(askOld / 50)
 	defer t.Stop()
 	for end := time.Now().Add(askOld); time.Now().Before(end); {

@@ -78,6 +78,8 @@ type result struct {
 	Lost     map[string]uint64 `json:"lost"`
 	Silent   uint64            `json:"silent"` // frames that nobody accounts for
 	Failures []string          `json:"failures,omitempty"`
+
+	unprepared bool // the machine lacks what the fault needs
 }
 
 func (t *trial) failf(format string, args ...any) {
@@ -154,10 +156,14 @@ func (t *trial) begin(ctx context.Context) (err error) {
 	if t.offset+int(uptime().Seconds()) < 60 { // a clock must not begin before zero
 		t.offset = 3600
 	}
+	if _, err := os.Stat("/proc/self/ns/time"); err != nil { // an old kernel: both sides have one clock then
+		t.offset = 0
+	}
 	t.source = "pattern?noise=2"
 	if t.fault.prepare != nil {
 		if err := t.fault.prepare(t); err != nil {
-			return fmt.Errorf("cannot prepare: %w", err)
+			t.result.unprepared = true
+			return fmt.Errorf("this machine cannot do that: %w", err)
 		}
 	}
 	if err := t.startReceive(); err != nil {
