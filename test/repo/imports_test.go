@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"internal/tcpq":     {},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
+	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/tcpq"},
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
 	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
