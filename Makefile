@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck-needs-network
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck-needs-network test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ dist: ## static binaries for all platforms and Debian packages in dist/, with SH
 
 test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)
 	go test -count=1 -tags vmpi -timeout 60m -v ./test/vm
+
+test-packages: ## the Debian packages on clean Debians: amd64 with its services, arm64 and armhf emulated (root, many minutes)
+	go test -count=1 -tags packages -timeout 60m -v ./test/packages
 
 clean: ## remove what the other targets made
 	rm -rf framepipe dist build .cache

@@ -21,11 +21,12 @@ const (
 const (
 	LostConnection = SenderCauses + iota // given to a connection and never completely received
 	LostReceiver                         // received, but refused: a duplicate, out of order, or malformed
+	LostBus                              // reached another receiver, and not this one over the bus between them
 	NumCauses
 )
 
 var causeNames = [NumCauses]string{
-	"driver_gap", "driver_error", "corrupt", "encoder_busy", "stale", "deadline", "offline", "connection", "receiver",
+	"driver_gap", "driver_error", "corrupt", "encoder_busy", "stale", "deadline", "offline", "connection", "receiver", "bus",
 }
 
 func (c Cause) String() string {

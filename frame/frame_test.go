@@ -119,7 +119,7 @@ func TestCausesHaveNames(t *testing.T) {
 			t.Errorf("cause %d has no name", c)
 		}
 	}
-	if LostConnection != 7 || NumCauses != 9 {
+	if LostConnection != 7 || NumCauses != 10 {
 		t.Errorf("causes moved: connection %d of %d; PROTOCOL.md fixes the first %d", LostConnection, NumCauses, SenderCauses)
 	}
 }

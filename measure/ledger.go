@@ -58,13 +58,14 @@ type book struct {
 	last      frame.Counts
 	received  uint64 // of the current session: complete frames, delivered or refused
 	delivered uint64
+	bus       uint64 // of those sent and not received: swallowed between two receivers
 }
 
 // session ends the current session and begins another, whose account starts at
 // these counters; nil if they are not known before the first frame.
 func (b *book) session(base *frame.Counts) {
 	b.closed = b.ledger()
-	b.started, b.base, b.last, b.received, b.delivered = false, frame.Counts{}, frame.Counts{}, 0, 0
+	b.started, b.base, b.last, b.received, b.delivered, b.bus = false, frame.Counts{}, frame.Counts{}, 0, 0, 0
 	if base != nil {
 		b.started, b.base, b.last = true, *base, *base
 		if !b.met {
@@ -113,7 +114,7 @@ func (b *book) plain(delivered bool) {
 func (b *book) swallowed() uint64 {
 	n := b.closed.Lost[frame.LostConnection]
 	if b.started {
-		n += b.last.Sent - b.base.Sent - b.received
+		n += b.last.Sent - b.base.Sent - b.received - b.bus
 	}
 	return uint64(max(int64(n), 0))
 }
@@ -130,6 +131,7 @@ func (b *book) ledger() Ledger {
 		l.Lost[i] += v
 	}
 	l.Lost[frame.LostReceiver] += b.received - b.delivered
-	l.Lost[frame.LostConnection] += d.Sent - b.received
+	l.Lost[frame.LostBus] += b.bus
+	l.Lost[frame.LostConnection] += d.Sent - b.received - b.bus
 	return l
 }

@@ -153,6 +153,18 @@ func (m *Meter) Refused(c *frame.Counts, stamped bool) {
 	m.settle()
 }
 
+// Bus books frames that another receiver had and that did not reach this one. It
+// is told before the frame behind them.
+func (m *Meter) Bus(n uint64, stamped bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !stamped { // the camera's counters do not tell of them
+		m.book.last.Offered += n
+		m.book.last.Sent += n
+	}
+	m.book.bus += n
+}
+
 // Counts books counters that came without a frame.
 func (m *Meter) Counts(c *frame.Counts) {
 	m.mu.Lock()

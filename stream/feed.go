@@ -47,6 +47,7 @@ type Feed struct {
 	nextID   uint32
 	waiting  map[uint32]chan wire.StateText
 	control  func(context.Context, wire.Settings) wire.StateText // of a local camera
+	relay    *Relay                                              // it comes from another receiver; local is set too
 
 	recordMu sync.Mutex // apart from mu: records are closed while the meter is locked
 	records  []*measure.Record
@@ -103,10 +104,20 @@ func (f *Feed) deliver(fr *frame.Frame, stamped bool, clock *clocksync.Estimator
 	f.measured(fr, stamped, o)
 }
 
+// Session is the life of the sender that is connected, 0 where it has none to tell.
+func (f *Feed) Session() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.session
+}
+
 // Clock relates the camera's clock to this machine's.
 func (f *Feed) Clock() clocksync.Offset {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.relay != nil {
+		return f.relay.clock
+	}
 	if f.local {
 		return clocksync.Same()
 	}
@@ -121,7 +132,7 @@ type Status struct {
 	Cause      string         `json:"cause,omitempty"` // why it is not connected
 	Breaks     uint64         `json:"disconnects"`     // how often it was gone since it was first met
 	Remote     string         `json:"remote,omitempty"`
-	Wire       string         `json:"wire"` // v0, v1, local
+	Wire       string         `json:"wire"` // v0, v1, local, bus
 	Software   string         `json:"software,omitempty"`
 	Host       string         `json:"host,omitempty"`
 	Session    string         `json:"session,omitempty"`
@@ -162,6 +173,11 @@ func (f *Feed) brief(now frame.ReceiverTime) Status {
 		Software: f.software, Host: f.host, Viewers: f.Hub.Viewers(), Camera: f.state, Wire: "v1", Unreadable: f.strange,
 	}
 	switch {
+	case f.relay != nil:
+		s.Wire = "bus"
+		if o := f.relay.clock; o.Known {
+			s.Clock = &ClockStatus{OffsetMs: float64(o.Offset) / 1e6, ErrorMs: float64(o.Error) / 1e6}
+		}
 	case f.local:
 		s.Wire = "local"
 	case f.v0:

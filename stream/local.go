@@ -19,6 +19,15 @@ type Local struct {
 // Local adds a camera on this machine. Its frames are measured with no clock
 // error, there being one clock only.
 func (r *Receiver) Local(name string) (*Local, *Feed, error) {
+	f, err := r.own(name, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Local{feed: f}, f, nil
+}
+
+// own makes a feed that no connection of ours feeds.
+func (r *Receiver) own(name string, relay *Relay) (*Feed, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name = SafeName(name)
@@ -33,15 +42,16 @@ func (r *Receiver) Local(name string) (*Local, *Feed, error) {
 		name = fmt.Sprintf("%s-%d", SafeName(name), i)
 	}
 	if len(r.feeds) >= r.cfg.MaxCameras && !r.evict() {
-		return nil, nil, errTooMany
+		r.limits[limitCameras].Add(1)
+		return nil, errTooMany
 	}
 	f := r.newFeed(name)
-	f.local = true
+	f.local, f.relay = true, relay
 	signal(r.came)
 	if r.cfg.Opened != nil {
 		r.cfg.Opened(f)
 	}
-	return &Local{feed: f}, f, nil
+	return f, nil
 }
 
 // Put delivers a frame; it takes over the caller's reference.

@@ -308,7 +308,7 @@ func (r *Receiver) evict() bool {
 	var since time.Time
 	for i, f := range r.feeds {
 		f.mu.Lock()
-		if f.conn == nil && !f.local && (oldest < 0 || f.since.Before(since)) {
+		if f.conn == nil && (!f.local || f.relay != nil && f.gone != "") && (oldest < 0 || f.since.Before(since)) {
 			oldest, since = i, f.since
 		}
 		f.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"framepipe/camera"
-	"framepipe/frame"
+	"framepipe/internal/bus"
 	"framepipe/internal/discover"
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
@@ -58,7 +58,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
 	)
-	flags = append(append(append(flags, logFlags()...), profileFlag()), secureFlags()...)
+	flags = append(append(append(append(flags, logFlags()...), profileFlag()), secureFlags()...), busFlags()...)
 	return &cli.Command{
 		Name: "receive", Usage: "the viewer's side: accept cameras, measure, show, record",
 		Description: "Accepts any number of cameras, v0 and v1 on one port. For raw v0 frames, which say nothing\n" +
@@ -110,6 +110,9 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	cfg.Raw = stream.RawFormat{Width: local.Capture.Width, Height: local.Capture.Height}
 	if c.IsSet("format") {
 		cfg.Raw.Format = local.Capture.Format
+	}
+	if r.busTo, err = r.busConfig(c, cfg.MaxFrame); err != nil {
+		return err
 	}
 	if r.guard, err = newGuard(c); err != nil {
 		return err
@@ -172,6 +175,8 @@ type receiving struct {
 	plain        bool // tokens may come over http
 	listens      net.Addr
 	announced    *discover.Announcement // nil = nothing
+	busTo        *bus.Config            // nil = no bus
+	bus          *bus.Bus               // the same
 	save, record string                 // as the flags
 	every        time.Duration
 	recorder     record.Manager
@@ -246,13 +251,18 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	cfg.Opened = func(f *stream.Feed) { r.opened(ctx, f) }
 	cfg.Forgotten = func(f *stream.Feed) { r.wg.Go(func() { r.forgotten(f) }) }
 	r.recv = stream.NewReceiver(cfg)
-	if httpAddr != "" {
-		if err := r.serveHTTP(ctx, httpAddr); err != nil {
-			ln.Close()
-			closed.end()
-			writer.Wait()
-			return err
-		}
+	err := r.joinBus()
+	if err == nil && httpAddr != "" {
+		err = r.serveHTTP(ctx, httpAddr)
+	}
+	if err != nil {
+		ln.Close()
+		closed.end()
+		writer.Wait()
+		return err
+	}
+	if r.bus != nil {
+		r.wg.Go(func() { r.runBus(ctx) })
 	}
 	if r.announced != nil {
 		r.wg.Go(func() { r.announced.Run(ctx) })
@@ -281,7 +291,7 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	manager := newNotifier(r.log)
 	manager.ready() // it listens
 	r.wg.Go(func() { manager.run(ctx, r.statusLine, r.look()) })
-	err := r.recv.Run(ctx, ln)
+	err = r.recv.Run(ctx, ln)
 	r.stop()
 	r.wg.Wait()
 	closed.end()
@@ -305,7 +315,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		r.conns = new(web.Conns)
 	}
 	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
@@ -384,6 +394,9 @@ func (r *receiving) opened(ctx context.Context, f *stream.Feed) {
 	if r.record != "" {
 		r.startRecording(f)
 	}
+	if r.bus != nil {
+		r.bus.Opened(f)
+	}
 }
 
 // forgotten ends what was kept for a camera that made room for another.
@@ -410,6 +423,9 @@ func (r *receiving) recorded(rec *measure.Record) {
 		}
 	default:
 		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
+	}
+	if r.bus != nil {
+		r.bus.Recorded(rec)
 	}
 	if r.summaries != nil {
 		if err := r.summaries.add(rec); err != nil {
@@ -444,50 +460,4 @@ func (r *receiving) stopWhenDone() {
 		}
 	}
 	r.stop()
-}
-
-func (r *receiving) statusLine() string {
-	feeds := r.recv.Feeds()
-	if len(feeds) == 0 {
-		return "no camera yet"
-	}
-	var parts []string
-	for _, f := range feeds {
-		s := f.Status()
-		if !s.Connected {
-			parts = append(parts, s.Name+": "+s.Cause)
-			continue
-		}
-		text := fmt.Sprintf("%s: %.1f fps %.1f Mbit/s", s.Name, s.Live.FPS, s.Live.Mbit)
-		if rec := s.Live.Record; rec != nil {
-			text += fmt.Sprintf(", record %d %.0f s", rec.Number, rec.Elapsed)
-			if rec.Latency != nil {
-				text += fmt.Sprintf(", latency p50 %.1f ms", rec.Latency.P50)
-			}
-		}
-		if s.Live.Age != nil {
-			text += fmt.Sprintf(", age %.0f ms", *s.Live.Age)
-		}
-		parts = append(parts, text+fmt.Sprintf(", lost %d", s.Live.Offered-s.Live.Delivered))
-	}
-	return strings.Join(parts, " | ")
-}
-
-// finalLine tells how a camera fared in all: the ledger.
-func (r *receiving) finalLine(f *stream.Feed) {
-	l := f.Meter.Ledger()
-	text := fmt.Sprintf("%s: %d frames offered, %d delivered, %d lost", f.Name(), l.Offered, l.Delivered, l.LostTotal())
-	var lost []string
-	for c, n := range l.Lost {
-		if n > 0 {
-			lost = append(lost, fmt.Sprintf("%s %d", strings.ReplaceAll(frame.Cause(c).String(), "_", " "), n))
-		}
-	}
-	if len(lost) > 0 {
-		text += " (" + strings.Join(lost, ", ") + ")"
-	}
-	if n := l.Imbalance(); n != 0 {
-		text += fmt.Sprintf("; %d UNACCOUNTED FOR: this is a bug", n)
-	}
-	r.log.Info(text)
 }

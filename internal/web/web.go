@@ -57,10 +57,12 @@ type Config struct {
 	Limits      func() []stream.Limit
 	Process     func() any   // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler // /metrics; nil = none
-	Ready       func() bool  // cameras are accepted; nil = they are
-	Version     string
-	Quality     int // JPEG quality for raw streams; 0 = 85
-	Log         *slog.Logger
+	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
+	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
+	Ready   func() bool // cameras are accepted; nil = they are
+	Version string
+	Quality int // JPEG quality for raw streams; 0 = 85
+	Log     *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -415,69 +417,4 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, f *stream.Feed)
 		s.looks(f).mark(settingsText(&set))
 		reply(w, st)
 	}
-}
-
-// snapshot waits for a frame that was captured after the request, so that it
-// shows the world as it is now and not the last frame before a stall.
-func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
-	asked := frame.ReceiverNow()
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
-	defer cancel()
-	v := f.Hub.Subscribe()
-	defer v.Close()
-	for {
-		fr, err := v.Next(ctx)
-		if err != nil {
-			if r.Context().Err() == nil {
-				fail(w, http.StatusServiceUnavailable, "the camera gave no frame within 10 s")
-			}
-			return
-		}
-		if !capturedAfter(f, fr, asked) {
-			fr.Release()
-			continue
-		}
-		j, err := s.jpeg(f, fr)
-		fr.Release()
-		if err != nil {
-			fail(w, http.StatusInternalServerError, err.Error())
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", "image/jpeg")
-		h.Set("Content-Length", strconv.Itoa(len(j.Data)))
-		h.Set("X-Timestamp", timestamp(f, j))
-		w.Write(j.Data)
-		j.Release()
-		return
-	}
-}
-
-// capturedAfter holds a frame's capture against a moment on this machine's clock;
-// where the capture is unknown, its first byte.
-func capturedAfter(f *stream.Feed, fr *frame.Frame, t frame.ReceiverTime) bool {
-	if o := f.Clock(); o.Known && fr.Captured != 0 {
-		return o.ToReceiver(fr.Captured) >= t
-	}
-	return fr.FirstByte >= t
-}
-
-// timestamp is when a frame was captured, or else arrived, as Unix seconds of
-// this machine's wall clock.
-func timestamp(f *stream.Feed, fr *frame.Frame) string {
-	return string(appendTimestamp(nil, f, fr))
-}
-
-func appendTimestamp(b []byte, f *stream.Feed, fr *frame.Frame) []byte {
-	at := fr.LastByte
-	if o := f.Clock(); o.Known && fr.Captured != 0 {
-		at = o.ToReceiver(fr.Captured)
-	}
-	us := time.Now().Add(-frame.ReceiverNow().Sub(at)).UnixMicro()
-	b = strconv.AppendInt(b, us/1e6, 10)
-	b = append(b, '.')
-	for div := int64(1e5); div > 0; div /= 10 {
-		b = append(b, byte('0'+us/div%10))
-	}
-	return b
 }

@@ -1,5 +1,6 @@
 // Command dist builds the release: one static binary for each supported
-// platform, Debian packages, and SHA256SUMS beside them.
+// platform, Debian packages, a list of what is in each binary (a CycloneDX SBOM),
+// and SHA256SUMS beside them.
 //
 // It opens every Linux binary again and fails if one asks for a dynamic loader
 // or a shared library, because the promise is one file that is copied to a
@@ -39,19 +40,23 @@ var targets = []target{
 func main() {
 	version := flag.String("version", "devel", "version `string` that the binaries report")
 	out := flag.String("o", "dist", "output `directory`")
+	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
 	flag.Parse()
-	if err := run(*version, *out); err != nil {
+	if err := run(*version, *out, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(version, out string) error {
+func run(version, out, only string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	var sums []string
+	var sums, made []string
 	for _, t := range targets {
+		if only != "" && t.name != only {
+			continue
+		}
 		path := filepath.Join(out, "framepipe-"+t.name)
 		if t.os == "windows" {
 			path += ".exe"
@@ -70,12 +75,17 @@ func run(version, out string) error {
 		}
 		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
 		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
+		made = append(made, path)
+	}
+	more, err := bills(version, made)
+	if err != nil {
+		return fmt.Errorf("SBOM: %w", err)
 	}
 	debs, err := packages(version, out)
 	if err != nil {
 		return fmt.Errorf("packages for Debian: %w", err)
 	}
-	for _, path := range debs {
+	for _, path := range append(more, debs...) {
 		sum, _, err := digest(path)
 		if err != nil {
 			return err
@@ -108,6 +118,25 @@ func packages(version, out string) ([]string, error) {
 		return nil, err
 	}
 	return filepath.Glob(filepath.Join(dir, "framepipe_*.deb"))
+}
+
+// bills writes what each binary was made of, read from the binary itself: its
+// modules with their versions, and the Go release. It returns the files' paths.
+func bills(version string, binaries []string) ([]string, error) {
+	var made []string
+	for _, path := range binaries {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		bill := abs + ".cdx.json"
+		cmd := exec.Command("go", "tool", "-C", "test/dist/deb", "cyclonedx-gomod", "bin", "-json", "-std", "-noserial", "-notimestamp", "-version", version, "-output", bill, abs)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, out)
+		}
+		made = append(made, bill)
+	}
+	return made, nil
 }
 
 func build(t target, version, path string) error {

@@ -52,12 +52,17 @@ var allowed = map[string][]string{
 	"internal/tcpq":     {},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
+	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/tcpq"},
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
 	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
 	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
 	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":     {"internal/app"},
+
+	// As programs of others would: the public packages only.
+	"examples":   {},
+	"examples/*": {"camera", "capture", "clocksync", "frame", "mjpeg", "stream", "wire"},
 }
 
 // forbidden keeps packages pure: these may not import the given packages of the

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -42,6 +43,9 @@ func run(version, bin, host string) error {
 		return err
 	}
 	for _, a := range arches {
+		if _, err := os.Stat(filepath.Join(bin, "framepipe-"+a.binary)); errors.Is(err, os.ErrNotExist) {
+			continue // it was not asked for
+		}
 		env := map[string]string{"ARCH": a.deb, "VERSION": debVersion(version), "GEN": scratch, "BIN": filepath.Join(bin, "framepipe-"+a.binary)}
 		f, err := os.Open("nfpm.yaml")
 		if err != nil {
