@@ -191,32 +191,8 @@ func onlyFolder(t *testing.T, dir string) string {
 // A receiver has the port; the command finds it, says so, and has it carry the
 // experiment out, with the same lines and the same folder.
 func TestBesideAReceiver(t *testing.T) {
-	if err := netem.Possible(); err != nil {
-		t.Skip(err)
-	}
-	path, err := netem.ParseSpec("rate=35mbit,delay=2ms")
-	if err != nil {
-		t.Fatal(err)
-	}
-	link, err := netem.New(netem.Symmetric(path)) // the default ports are free in its namespaces
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	pumps, stop := context.WithCancel(context.Background())
-	carried := make(chan error, 1)
-	go func() { carried <- link.Run(pumps) }()
-	defer func() {
-		cancel()
-		stop()
-		if err := <-carried; err != nil {
-			t.Error(err)
-		}
-		if err := link.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	dir := t.TempDir()
+	dir := t.TempDir()                                // goes after what runs in it has ended
+	link, ctx := overLink(t, "rate=35mbit,delay=2ms") // the default ports are free in its namespaces
 	at := func(side netem.Side, args ...string) (*exec.Cmd, *spoken) {
 		cmd, said := link.Exec(ctx, side, program, args...), new(spoken)
 		cmd.Stdout, cmd.Stderr, cmd.Dir = said, said, dir

@@ -1,7 +1,6 @@
 package experiments
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -16,31 +15,7 @@ import (
 // The doctor measures the way to a receiver: over a slow link with a deep queue it
 // finds the rate, the queue that ordinary programs fill, and that ours does not.
 func TestDoctorMeasuresTheLink(t *testing.T) {
-	if err := netem.Possible(); err != nil {
-		t.Skip(err)
-	}
-	path, err := netem.ParseSpec("rate=35mbit,delay=5ms,queue=1MB")
-	if err != nil {
-		t.Fatal(err)
-	}
-	link, err := netem.New(netem.Symmetric(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	carried := make(chan error, 1)
-	pumps, stop := context.WithCancel(context.Background())
-	go func() { carried <- link.Run(pumps) }()
-	defer func() {
-		cancel()
-		stop()
-		if err := <-carried; err != nil {
-			t.Error(err)
-		}
-		if err := link.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	link, ctx := overLink(t, "rate=35mbit,delay=5ms,queue=1MB")
 	if err := link.Do(netem.A, func() error { // fills queues as most systems' cubic does, and every namespace may choose it
 		return os.WriteFile("/proc/sys/net/ipv4/tcp_congestion_control", []byte("reno"), 0)
 	}); err != nil {

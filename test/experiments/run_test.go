@@ -245,31 +245,7 @@ func TestCameraThatDisconnects(t *testing.T) {
 
 // The whole flow over a link of its own, with the processes in two namespaces.
 func TestTwoNamespaces(t *testing.T) {
-	if err := netem.Possible(); err != nil {
-		t.Skip(err)
-	}
-	path, err := netem.ParseSpec("rate=35mbit,delay=2ms")
-	if err != nil {
-		t.Fatal(err)
-	}
-	link, err := netem.New(netem.Symmetric(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	carried := make(chan error, 1)
-	pumps, stop := context.WithCancel(context.Background())
-	go func() { carried <- link.Run(pumps) }()
-	defer func() {
-		cancel()
-		stop()
-		if err := <-carried; err != nil {
-			t.Error(err)
-		}
-		if err := link.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	link, ctx := overLink(t, "rate=35mbit,delay=2ms")
 	dir := filepath.Join(t.TempDir(), "out")
 	exp := link.Exec(ctx, netem.B, program, "experiment", "run", writePlan(t, smallPlan), "--listen", ":1308", "--out", dir)
 	var errs bytes.Buffer
@@ -303,4 +279,35 @@ func TestLinkWithLocal(t *testing.T) {
 			t.Errorf("rgb over 35 Mbit/s: %.1f fps", r.FPS)
 		}
 	}
+}
+
+// overLink carries packets between two namespaces, over a link of this spec, until
+// the test ends; what it runs there ends with ctx.
+func overLink(t *testing.T, spec string) (link *netem.Link, ctx context.Context) {
+	t.Helper()
+	if err := netem.Possible(); err != nil {
+		t.Skip(err)
+	}
+	path, err := netem.ParseSpec(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if link, err = netem.New(netem.Symmetric(path)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	carried := make(chan error, 1)
+	pumps, stop := context.WithCancel(context.Background())
+	go func() { carried <- link.Run(pumps) }()
+	t.Cleanup(func() {
+		cancel()
+		stop()
+		if err := <-carried; err != nil {
+			t.Error(err)
+		}
+		if err := link.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return link, ctx
 }

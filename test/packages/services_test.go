@@ -163,9 +163,9 @@ func (r *root) services(older, newer string) {
 	}
 	r.copy(rpicam, "/usr/bin/rpicam-vid")
 	m := r.boot()
-	r.copy(older, "/root/older.deb") // /tmp is the machine's own
-	r.copy(newer, "/root/newer.deb")
-	m.do("dpkg", "-i", "/root/older.deb")
+	r.copy(older, "/srv/older.deb") // /tmp is the machine's own
+	r.copy(newer, "/srv/newer.deb")
+	m.do("dpkg", "-i", "/srv/older.deb")
 	if out, err := m.try("systemctl", "is-enabled", "framepipe-receive"); err == nil {
 		m.Errorf("installing enabled the receiver: %s", out)
 	}
@@ -183,7 +183,7 @@ func (r *root) services(older, newer string) {
 	m.picture("rebooted", "roof")
 
 	before := m.mainPID("framepipe-receive")
-	m.do("dpkg", "-i", "/root/newer.deb")
+	m.do("dpkg", "-i", "/srv/newer.deb")
 	m.picture("upgraded", "door")
 	if now := m.mainPID("framepipe-receive"); now == before {
 		m.Error("the upgrade did not restart the receiver")

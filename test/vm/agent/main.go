@@ -1,6 +1,6 @@
 //go:build linux
 
-// Agent is the init program of the test machines: it mounts what is needed,
+// Command agent is the init program of the test machines: it mounts what is needed,
 // loads the kernel modules that the initramfs lists, and then runs programs that
 // the host asks for over a serial line (see package bench).
 package main

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Usbcam is a virtual USB camera: it speaks the device's side of USB/IP to the
+// Command usbcam is a virtual USB camera: it speaks the device's side of USB/IP to the
 // kernel's vhci_hcd, so that the kernel's own uvcvideo driver binds to it and
 // gives a /dev/videoN with MJPG. To unplug the camera, end the program.
 //
