@@ -4,7 +4,7 @@
 //
 // It opens every Linux binary again and fails if one asks for a dynamic loader
 // or a shared library, because the promise is one file that is copied to a
-// Raspberry Pi of any age and runs. The test runner builds into a scratch
+// Raspberry Pi of any age and runs; and if one for a Pi has more than 15 MB. The test runner builds into a scratch
 // directory with the same program, so what is shipped is what was checked.
 package main
 
@@ -18,9 +18,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
+
+	"framepipe/test/release"
 )
 
 type target struct{ name, os, arch, arm string }
@@ -37,11 +38,22 @@ var targets = []target{
 	{"windows-amd64", "windows", "amd64", ""},
 }
 
+// mostBytes is how large the program may be for a Raspberry Pi.
+const mostBytes = 15e6
+
 func main() {
 	version := flag.String("version", "devel", "version `string` that the binaries report")
 	out := flag.String("o", "dist", "output `directory`")
 	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
+	here := flag.String("here", "", "build for this machine only, into this `file`, and nothing beside it")
 	flag.Parse()
+	if *here != "" {
+		if err := release.Build(*here, *version); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*version, *out, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
@@ -61,7 +73,7 @@ func run(version, out, only string) error {
 		if t.os == "windows" {
 			path += ".exe"
 		}
-		if err := build(t, version, path); err != nil {
+		if err := release.Build(path, version, "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 		if t.os == "linux" {
@@ -72,6 +84,9 @@ func run(version, out, only string) error {
 		sum, size, err := digest(path)
 		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(t.name, "linux-arm") && size > mostBytes {
+			return fmt.Errorf("%s has %d bytes, more than the %d that are promised for a Raspberry Pi; see test/release", path, size, mostBytes)
 		}
 		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
 		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
@@ -109,7 +124,7 @@ func packages(version, out string) ([]string, error) {
 	}
 	defer os.RemoveAll(scratch)
 	host := filepath.Join(scratch, "framepipe.exe") // a name that every system runs
-	if err := build(target{os: runtime.GOOS, arch: runtime.GOARCH}, version, host); err != nil {
+	if err := release.Build(host, version); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host)
@@ -137,15 +152,6 @@ func bills(version string, binaries []string) ([]string, error) {
 		made = append(made, bill)
 	}
 	return made, nil
-}
-
-func build(t target, version, path string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X framepipe/internal/app.version="+version,
-		"-o", path, "./cmd/framepipe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
 }
 
 // checkStatic fails if the kernel would need anything but this file to run it.
