@@ -42,18 +42,6 @@ func (h *Help) Has(flag string) bool {
 	})
 }
 
-// takesValue reports whether a flag is followed by a value.
-func (h *Help) takesValue(flag string) bool {
-	for _, o := range h.Options {
-		for _, n := range o.Names {
-			if Flag(n) == flag {
-				return strings.Contains(n, " ")
-			}
-		}
-	}
-	return false
-}
-
 // Ask has a program tell all its commands, its own page first.
 func Ask(program string) ([]*Help, error) {
 	return ask(program, nil)
