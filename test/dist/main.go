@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	goversion "go/version"
 	"io"
 	"os"
 	"os/exec"
@@ -43,11 +44,35 @@ func main() {
 	version := flag.String("version", "devel", "version `string` that the binaries report")
 	out := flag.String("o", "dist", "output `directory`")
 	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
+	release := flag.String("go", "", "a Go `release`, as go1.26.1, that is to be used if this machine's is older; empty = this machine's")
 	flag.Parse()
-	if err := run(*version, *out, *only); err != nil {
+	err := useGo(*release)
+	if err == nil {
+		err = run(*version, *out, *only)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+}
+
+// useGo has all that is started from here use a Go release, since the standard library
+// is part of what is shipped.
+func useGo(release string) error {
+	of := func() string {
+		out, _ := exec.Command("go", "env", "GOVERSION").Output()
+		return strings.TrimSpace(string(out))
+	}
+	if release == "" || goversion.Compare(of(), release) >= 0 {
+		return nil
+	}
+	if err := os.Setenv("GOTOOLCHAIN", release); err != nil {
+		return err
+	}
+	if got := of(); got != release {
+		return fmt.Errorf("releases are made with %s, which the go command cannot fetch here: go env GOVERSION says %q", release, got)
+	}
+	return nil
 }
 
 func run(version, out, only string) error {
