@@ -138,6 +138,9 @@ func (s *stage) act(e entry, b block) {
 		return
 	}
 	list := commands(b.text)
+	if len(e.commands) == 0 {
+		e.commands = slices.Repeat([]act{e.each}, len(list))
+	}
 	if len(list) != len(e.commands) {
 		s.Fatalf("the block has %d commands, the script %d:\n%s", len(list), len(e.commands), b.text)
 	}
