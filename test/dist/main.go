@@ -22,6 +22,8 @@ import (
 	"runtime"
 	"sort"
 	"strings"
+
+	"framepipe/test/docs"
 )
 
 type target struct{ name, os, arch, arm string }
@@ -122,7 +124,7 @@ func run(version, out, only string) error {
 }
 
 // packages has the Debian packages made, by a module of its own (test/dist/deb),
-// with help and completion from a binary of this machine. It returns their paths.
+// with man pages and completion from a binary of this machine. It returns their paths.
 func packages(version, out string) ([]string, error) {
 	dir, err := filepath.Abs(out)
 	if err != nil {
@@ -137,12 +139,30 @@ func packages(version, out string) ([]string, error) {
 	if err := build(target{os: runtime.GOOS, arch: runtime.GOARCH}, version, host); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host)
+	if err := manPages(host, version, scratch); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host, "-man", scratch)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
 	}
 	return filepath.Glob(filepath.Join(dir, "framepipe_*.deb"))
+}
+
+// manPages writes a page for each command of a program.
+func manPages(program, version, dir string) error {
+	all, err := docs.Ask(program)
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		name, text := docs.ManPage(h, version)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bills writes what each binary was made of, read from the binary itself: its
