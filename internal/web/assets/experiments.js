@@ -36,9 +36,11 @@ export class Experiments {
     this.form = new Form(cameras, (st) => this.started(st));
     this.now = element("div", { class: "lab-now" });
     this.past = element("div", { class: "lab-past" });
-    this.none = element("p", { class: "dim" }, "None yet. What is measured here is kept on the receiver's disk.");
+    this.none = element("div", { class: "lab-none" }, element("p", {}, "None yet."),
+      element("p", { class: "dim" }, "Which setting is best on this camera and this link? An experiment visits each setting several times in random order, while the camera goes on being watched, and says in a report which differences are more than chance."),
+      element("p", { class: "dim" }, "Reports and all measured data are kept on the receiver's disk. The camera has its settings back afterwards."));
     this.trouble = element("p", { class: "answer bad", role: "alert" });
-    this.pastCard = element("section", { class: "card lab-list", "aria-label": "experiments so far" }, element("h3", {}, "So far"), this.none, this.past);
+    this.pastCard = element("section", { class: "card lab-list", "aria-label": "experiments so far" }, element("h2", { class: "head" }, "So far"), this.none, this.past);
     this.root = element("div", { class: "lab" }, this.form.root,
       element("div", { class: "lab-side" }, this.trouble, this.now, this.pastCard));
     this.refresh();
@@ -135,7 +137,7 @@ class Form {
     this.button = element("button", { class: "primary", type: "submit", disabled: true }, "Start");
     this.why = element("p", { class: "dim", hidden: true });
     this.root = element("form", { class: "card lab-new", "aria-label": "new experiment", onsubmit: (e) => this.start(e) },
-      element("h3", { id: "lab-what" }, "New experiment"), this.why,
+      element("h2", { class: "head", id: "lab-what" }, "New experiment"), this.why,
       field("Camera", this.camera), this.presets, this.planBox,
       element("div", { class: "field" }, element("label", { for: "lab-quick", title: "fewer and shorter records: for a first look" }, "A quick look"), this.quick),
       element("details", {}, element("summary", {}, "Records and repeats"), element("div", { class: "fields" },
