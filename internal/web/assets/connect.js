@@ -9,8 +9,11 @@ let token = false;
 // sendCommand is what is typed on a camera's machine.
 export const sendCommand = () => (token ? "framepipe send, with the connect string" : `framepipe send ${cameras.address}`);
 
+// addressed writes this receiver's address into a command that leaves it open.
+export const addressed = (line) => (token ? line : line.replace(/ RECEIVER$/, ` ${cameras.address}`));
+
 // command shows something to type, and copies it.
-function command(line, id) {
+export function command(line, id) {
   const code = element("code", { class: "command", tabindex: 0, id }, line);
   const button = element("button", { type: "button" }, "Copy");
   button.addEventListener("click", async () => {

@@ -70,6 +70,7 @@ export class Detail {
     if (document.fullscreenElement) document.exitFullscreen();
     else this.leaveFull();
     this.charts.close();
+    this.screen.root.remove(); // the camera keeps it, and it would keep all of this
     if (this.screen.frozen) this.freeze();
   }
 
@@ -195,6 +196,7 @@ export class Detail {
   update(s) {
     if (!s || this.closed) return;
     const live = s.live, record = live.record, d = this.screen.viewer;
+    this.root.classList.toggle("off", !s.connected); // figures are of what was
     const st = s.state;
     text(this.sub, [
       s.connected ? s.wire : "not connected", s.host, s.remote,
@@ -248,7 +250,7 @@ export class Detail {
     const key = JSON.stringify([rows, page, live.total_offered]);
     if (key === this.lossKey) return;
     this.lossKey = key;
-    const line = ([name, v], of) => element("div", { class: v >= of / 100 ? "loss much" : "loss" }, element("span", {}, name), element("span", {}, count(v)), element("span", {}, part(v, of)));
+    const line = ([name, v], of) => element("div", { class: of >= 300 && v >= of / 100 ? "loss much" : "loss" }, element("span", {}, name), element("span", {}, count(v)), element("span", {}, part(v, of)));
     const shown = (d?.shown ?? 0) + (d?.dropped ?? 0) + (d?.overtaken ?? 0) + (d?.failed ?? 0);
     this.losses.replaceChildren(
       element("p", { class: "dim" }, rows.length ? `of ${count(live.total_offered)} frames that the camera produced:` : `None of ${count(live.total_offered)} frames.`),

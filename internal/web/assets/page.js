@@ -70,11 +70,16 @@ function show() {
   }
   if (shown === "grid") all.setAttribute("aria-current", "page");
   else all.removeAttribute("aria-current");
-  const tab = camera?.tab ?? all;
-  tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+  centre();
   if (labWanted()) labLink.setAttribute("aria-current", "page");
   else labLink.removeAttribute("aria-current");
   document.title = camera ? `${camera.name} · framepipe` : labWanted() ? "experiments · framepipe" : "framepipe";
+}
+
+// centre has the shown camera's name in view, among many on a phone.
+function centre() {
+  const tab = tabs.querySelector("[aria-current]") ?? all;
+  tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
 }
 
 // grid puts every camera's tile in its place and the screens into the tiles.
@@ -188,7 +193,10 @@ async function refresh() {
     c.status = s;
     c.screen.update(s);
     text(c.facts, facts(s));
-    c.tab.classList.toggle("off", !s.connected);
+    if (c.tab.classList.contains("off") === s.connected) {
+      c.tab.classList.toggle("off", !s.connected);
+      centre();
+    }
   }
   for (const c of [...cameras.values()]) if (!list.some((s) => s.name === c.name)) remove(c);
   const n = list.filter((s) => s.connected).length;

@@ -34,7 +34,7 @@
     var main = document.getElementById("main");
     while (main.firstChild) main.removeChild(main.firstChild);
     main.className = "plain";
-    document.getElementById("status").style.display = "none";
+    document.documentElement.className = "plainly";
     add(main, "h2", "This browser cannot show the whole page");
     add(main, "p", why + " A current Chrome, Edge, Firefox or Safari can. Here are the pictures alone, without figures and settings.");
     var request = new XMLHttpRequest();
