@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck-needs-network test-packages
+.PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck test-packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ demo: ## a synthetic camera and a viewer in one process; needs Go only
 test: ## everything: checks, Go and Python tests, all platforms, the VM; installs Debian packages when root
 	go run ./test/run all
 
-check: ## the quick part: gofmt, vet, staticcheck, the repository's own rules
+check: ## the quick part: gofmt, vet, staticcheck, govulncheck, the repository's own rules
 	go run ./test/run check
 
 bench: ## all benchmarks, into docs/performance/bench.txt in Go benchmark format (BENCH='-count 10' for benchstat)
@@ -42,14 +42,14 @@ chaos: ## faults on both sides, killed, stopped, cut off, flooded: 208 trials fr
 soak: ## both sides for SOAK (10m), visited now and then; fails if anything grows; table in docs/reliability.md (root)
 	go run ./test/chaos -soak $(or $(SOAK),10m) -out docs/reliability.md
 
-vulncheck-needs-network: ## known vulnerabilities in what we call; asks vuln.go.dev, so it is no part of make check
-	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+vulncheck: ## known vulnerabilities in what we call (part of make check)
+	go run ./test/run vulncheck
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	go run ./test/run -fuzztime $(or $(FUZZTIME),10s) fuzz
 
 dist: ## static binaries for all platforms and Debian packages in dist/, with SHA256SUMS
-	go run ./test/dist -version '$(VERSION)' -o dist
+	go run ./test/dist -go 'go$(shell cat .go-version)' -version '$(VERSION)' -o dist
 
 test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)
 	go test -count=1 -tags vmpi -timeout 60m -v ./test/vm

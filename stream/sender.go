@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -284,6 +285,16 @@ func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("dial tcp %s: no answer within %v", s.cfg.Address, dialTimeout)
 		}
 	}
+}
+
+// peer is who a connection is with: the address as it was given, or where Dial went
+// instead.
+func (s *Sender) peer(c net.Conn) string {
+	given, err := netip.ParseAddrPort(s.cfg.Address)
+	if to, ok := c.RemoteAddr().(*net.TCPAddr); ok && err == nil && to.AddrPort().Addr().Unmap() != given.Addr().Unmap() {
+		return to.String()
+	}
+	return s.cfg.Address
 }
 
 // introduce says hello on a new connection; it closes it if that fails.

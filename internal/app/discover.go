@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -116,17 +117,55 @@ func named(found []discover.Receiver) string {
 }
 
 // search gives a sender that has no address the receiver that it finds, and says so.
-func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how string) (string, error) {
+// While there is none, the search goes on beside the origin's address.
+func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how string, log *slog.Logger) (string, error) {
 	found, err := seek(ctx, c)
-	if err != nil || found == nil {
+	if err != nil || c.Args().Present() || c.IsSet("ip") {
 		return how, err
 	}
-	if found.Token && c.String("token") == "" && c.String("token-file") == "" && c.String("tls-ca") == "" {
-		return "", &hinted{fmt.Errorf("the receiver %s lets in only who knows its token", found.Name), "copy the connect string that it printed; it needs no search"}
+	known := c.String("token") != "" || c.String("token-file") != "" || c.String("tls-ca") != ""
+	if found == nil {
+		if c.String("tls-ca") != "" { // a certificate is held against the address that is named at the start
+			return how, nil
+		}
+		sc.Dial = discover.NewSeeker(dialPatience, chooser(known, log)).DialContext
+		return how + ", and searching on", nil
+	}
+	if found.Token && !known {
+		return "", &hinted{fmt.Errorf("the receiver %s lets in only who knows its token", found.Name), connectHint}
 	}
 	sc.Address = net.JoinHostPort(found.Addrs[0].String(), fmt.Sprint(found.Port))
-	sc.Dial = discover.NewDialer(*found, 3*time.Second).DialContext
+	sc.Dial = discover.NewDialer(*found, dialPatience).DialContext
 	return "no address given: found the receiver " + found.String(), nil
+}
+
+const (
+	dialPatience = 3 * time.Second // of dialling one address
+	connectHint  = "copy the connect string that it printed; it needs no search"
+)
+
+// chooser takes the receiver that a later search found; where it cannot, it says so
+// once. Known is whether there is something to say to one that asks for a token.
+func chooser(known bool, log *slog.Logger) func([]discover.Receiver) *discover.Receiver {
+	said := ""
+	warn := func(text, hint string) *discover.Receiver {
+		if text != said {
+			said = text
+			log.Warn(text, "hint", hint)
+		}
+		return nil
+	}
+	return func(found []discover.Receiver) *discover.Receiver {
+		r := &found[0]
+		switch {
+		case len(found) > 1:
+			return warn(fmt.Sprintf("there are %d receivers now: %s", len(found), named(found)), "choose one: --receiver "+r.Name)
+		case r.Token && !known:
+			return warn("the receiver "+r.Name+" lets in only who knows its token", connectHint)
+		}
+		log.Info("found the receiver " + r.String())
+		return r
+	}
 }
 
 // networkDevices lists receivers and their cameras.

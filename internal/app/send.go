@@ -49,7 +49,7 @@ func sendCommand(e *env) *cli.Command {
 	flags = append(append(flags, logFlags()...), profileFlag())
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
-		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108.",
+		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108 or the one receiver that is\nfound later, whichever answers first.",
 		Flags:       withEnv("send", flags),
 		Action:      func(ctx context.Context, c *cli.Command) error { return send(ctx, e, c) },
 	}
@@ -113,7 +113,12 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	if sc.V0 && sc.Policy.NeedsAcks() {
 		return usagef("use gated, newest or block", "--policy %s needs acknowledgements, which wire v0 does not have", sc.Policy)
 	}
-	if how, err = search(ctx, c, &sc, how); err != nil {
+	con, err := consoleOf(c, e.stderr)
+	if err != nil {
+		return err
+	}
+	log := con.logger()
+	if how, err = search(ctx, c, &sc, how, log); err != nil {
 		return err
 	}
 	if err := connection(c, &sc); err != nil {
@@ -121,11 +126,6 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	sc.Host, _ = os.Hostname()
 	sc.Name = cmp.Or(c.String("name"), sc.Host, "camera")
-	con, err := consoleOf(c, e.stderr)
-	if err != nil {
-		return err
-	}
-	log := con.logger()
 	if how != "" {
 		log.Info(how)
 	}

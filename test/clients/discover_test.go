@@ -162,8 +162,12 @@ func TestReceiversAreFound(t *testing.T) {
 // The same where there is only IPv6, and no router: link-local addresses.
 func TestReceiversAreFoundByIPv6(t *testing.T) {
 	l := newLAN(t)
+	early := l.start("b", "send", "--source", "pattern", "-W", "160", "-H", "120", "--name", "early")
+	early.says("no receiver answered on the local network.*and searching on")
 	cellar := l.start("a", "receive", "--http", ":8080", "--announce", "cellar")
 	cellar.says("the page is at")
+	early.says(`(?s)found the receiver cellar at \[fe80::.*connected: receiver \[fe80::`) // who was there before it
+	cellar.says(`camera connected: camera early`)
 	r := l.awaits("b", "cellar")["cellar"]
 	if a := fmt.Sprint(r["addresses"]); !strings.Contains(a, "fe80::") || !strings.Contains(a, "%eth0") || r["page"] != nil {
 		t.Errorf("it tells %v", r)

@@ -104,6 +104,46 @@ func TestRecipeOpenCV(t *testing.T) {
 	}
 }
 
+// captured is what opencv-stamps prints.
+var captured = regexp.MustCompile(`(?m)^640x480 captured (-?[0-9.]+) ms ago$`)
+
+func TestRecipeOpenCVInC(t *testing.T) {
+	t.Parallel()
+	need(t, "g++", "g++")
+	if _, err := os.Stat("/usr/include/opencv4/opencv2/videoio.hpp"); err != nil {
+		t.Skip("needs OpenCV's headers (apt-get install libopencv-videoio-dev libopencv-imgcodecs-dev)")
+	}
+	p, dir := pictures(t), t.TempDir()
+	for _, name := range []string{"opencv.cpp", "opencv-stamps.cpp"} {
+		b, err := os.ReadFile(filepath.Join("../../docs/connect", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, port, err := net.SplitHostPort(strings.TrimSuffix(strings.TrimPrefix(p.page, "http://"), "/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := replaced(t, p.recipe("README.md", "opencvcpp"), "127.0.0.1 8080", host+" "+port)
+	text = replaced(t, text, "g++ -O2", "g++ -O0 -Wall -Wextra -Werror") // it is to be compiled soon, not to run fast
+	out := shell(t, dir, text)
+	if n := strings.Count(out, "640x480\n"); n != 30 {
+		t.Errorf("opencv has %d pictures:\n%s", n, out)
+	}
+	stamps := captured.FindAllStringSubmatch(out, -1)
+	if len(stamps) != 30 {
+		t.Errorf("opencv-stamps has %d pictures:\n%s", len(stamps), out)
+	}
+	for _, m := range stamps {
+		if ms, err := strconv.ParseFloat(m[1], 64); err != nil || ms < 0 || ms > 20_000 {
+			t.Errorf("captured %s ms ago, %v", m[1], err)
+		}
+	}
+}
+
 // vlc does not run as root.
 func TestRecipeVLC(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	goversion "go/version"
 	"io"
 	"os"
 	"os/exec"
@@ -21,6 +22,8 @@ import (
 	"runtime"
 	"sort"
 	"strings"
+
+	"framepipe/test/docs"
 )
 
 type target struct{ name, os, arch, arm string }
@@ -41,11 +44,35 @@ func main() {
 	version := flag.String("version", "devel", "version `string` that the binaries report")
 	out := flag.String("o", "dist", "output `directory`")
 	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
+	release := flag.String("go", "", "a Go `release`, as go1.26.1, that is to be used if this machine's is older; empty = this machine's")
 	flag.Parse()
-	if err := run(*version, *out, *only); err != nil {
+	err := useGo(*release)
+	if err == nil {
+		err = run(*version, *out, *only)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+}
+
+// useGo has all that is started from here use a Go release, since the standard library
+// is part of what is shipped.
+func useGo(release string) error {
+	of := func() string {
+		out, _ := exec.Command("go", "env", "GOVERSION").Output()
+		return strings.TrimSpace(string(out))
+	}
+	if release == "" || goversion.Compare(of(), release) >= 0 {
+		return nil
+	}
+	if err := os.Setenv("GOTOOLCHAIN", release); err != nil {
+		return err
+	}
+	if got := of(); got != release {
+		return fmt.Errorf("releases are made with %s, which the go command cannot fetch here: go env GOVERSION says %q", release, got)
+	}
+	return nil
 }
 
 func run(version, out, only string) error {
@@ -97,7 +124,7 @@ func run(version, out, only string) error {
 }
 
 // packages has the Debian packages made, by a module of its own (test/dist/deb),
-// with help and completion from a binary of this machine. It returns their paths.
+// with man pages and completion from a binary of this machine. It returns their paths.
 func packages(version, out string) ([]string, error) {
 	dir, err := filepath.Abs(out)
 	if err != nil {
@@ -112,12 +139,30 @@ func packages(version, out string) ([]string, error) {
 	if err := build(target{os: runtime.GOOS, arch: runtime.GOARCH}, version, host); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host)
+	if err := manPages(host, version, scratch); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("go", "run", "-C", "test/dist/deb", ".", "-version", version, "-bin", dir, "-run", host, "-man", scratch)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
 	}
 	return filepath.Glob(filepath.Join(dir, "framepipe_*.deb"))
+}
+
+// manPages writes a page for each command of a program.
+func manPages(program, version, dir string) error {
+	all, err := docs.Ask(program)
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		name, text := docs.ManPage(h, version)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bills writes what each binary was made of, read from the binary itself: its

@@ -10,6 +10,7 @@ import (
 
 var installed = []string{
 	"/usr/bin/framepipe", "/usr/share/man/man1/framepipe.1.gz", "/usr/share/man/man1/framepipe-send.1.gz", "/usr/share/man/man1/framepipe-receive.1.gz",
+	"/usr/share/man/man1/framepipe-experiment-run.1.gz", "/usr/share/man/man1/framepipe-doctor.1.gz",
 	"/usr/share/bash-completion/completions/framepipe", "/usr/share/zsh/vendor-completions/_framepipe", "/usr/share/fish/vendor_completions.d/framepipe.fish",
 	"/lib/systemd/system/framepipe-send@.service", "/lib/systemd/system/framepipe-send-rpicam@.service", "/lib/systemd/system/framepipe-receive.service",
 	"/usr/lib/modules-load.d/framepipe.conf", "/usr/lib/sysctl.d/60-framepipe.conf",

@@ -18,7 +18,7 @@ import (
 
 func main() {
 	fuzztime := flag.Duration("fuzztime", 10*time.Second, "how long each fuzz target runs")
-	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: run [-fuzztime 10s] all|check|fuzz|fuzz-short") }
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: run [-fuzztime 10s] all|check|vulncheck|fuzz|fuzz-short") }
 	flag.Parse()
 	if _, err := os.Stat("go.mod"); err != nil || flag.NArg() != 1 {
 		flag.Usage()
@@ -29,6 +29,7 @@ func main() {
 	r := &runner{noSkip: os.Getenv("FRAMEPIPE_NO_SKIP") == "1", out: os.Stdout}
 	switch flag.Arg(0) {
 	case "all":
+		r.release()
 		r.setup()
 		r.checks()
 		r.goTests()
@@ -38,8 +39,12 @@ func main() {
 		r.platforms()
 		r.vmTests()
 	case "check":
+		r.release()
 		r.checks()
 		r.goTest("", nil, "./test/repo")
+	case "vulncheck":
+		r.release()
+		r.vulnerabilities()
 	case "fuzz":
 		r.fuzz(*fuzztime)
 	case "fuzz-short":

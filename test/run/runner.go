@@ -12,8 +12,9 @@ import (
 
 // runner carries out steps and keeps the books. It is used by one goroutine.
 type runner struct {
-	out    io.Writer
-	noSkip bool // a skipped test or step fails the run
+	out       io.Writer
+	noSkip    bool   // a skipped test or step fails the run
+	goRelease string // what releases are made with, as "go1.26.1"
 
 	passed, failed, skipped int      // tests and steps
 	failures                []string // what failed, one line each

@@ -56,6 +56,7 @@ func (r *runner) checks() {
 	r.stepWithInput("staticcheck", nil, staticcheckBuilds, "go", "tool", "staticcheck", "-matrix", "./...")
 	r.step("go mod verify", nil, "go", "mod", "verify")
 	r.step("go mod tidy", nil, "go", "mod", "tidy", "-diff")
+	r.vulnerabilities()
 }
 
 // trimpath makes steps for other platforms compile as the release does, so that

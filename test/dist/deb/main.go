@@ -25,21 +25,22 @@ var arches = []struct{ deb, binary string }{{"amd64", "linux-amd64"}, {"arm64", 
 func main() {
 	version := flag.String("version", "devel", "version `string`")
 	bin := flag.String("bin", "", "`directory` of the binaries, where the packages go too")
-	host := flag.String("run", "", "a framepipe `binary` that runs here, for help and completion")
+	host := flag.String("run", "", "a framepipe `binary` that runs here, for completion")
+	man := flag.String("man", "", "`directory` of the man pages")
 	flag.Parse()
-	if err := run(*version, *bin, *host); err != nil {
+	if err := run(*version, *bin, *host, *man); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(version, bin, host string) error {
+func run(version, bin, host, man string) error {
 	scratch, err := os.MkdirTemp("", "deb")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := generate(scratch, host); err != nil {
+	if err := generate(scratch, host, man); err != nil {
 		return err
 	}
 	for _, a := range arches {
@@ -91,8 +92,9 @@ func debVersion(v string) string {
 	return v
 }
 
-// generate writes man pages and completions, from what the program says itself.
-func generate(dir, host string) error {
+// generate writes completions, from what the program says itself, and packs the man
+// pages.
+func generate(dir, host, man string) error {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		out, err := exec.Command(host, "completion", shell).Output()
 		if err != nil {
@@ -102,46 +104,24 @@ func generate(dir, host string) error {
 			return err
 		}
 	}
-	for _, command := range []string{"", "send", "receive"} {
-		name, args := "framepipe", []string{"--help"}
-		if command != "" {
-			name, args = name+"-"+command, []string{command, "--help"}
-		}
-		help, err := exec.Command(host, args...).Output()
+	pages, err := filepath.Glob(filepath.Join(man, "*.1"))
+	if err != nil || len(pages) == 0 {
+		return fmt.Errorf("no man pages in %q: %w", man, err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
 		if err != nil {
-			return fmt.Errorf("%s --help: %w", name, err)
+			return err
 		}
-		var page bytes.Buffer
-		z := gzip.NewWriter(&page)
-		z.Write([]byte(manPage(name, string(help))))
+		var out bytes.Buffer
+		z := gzip.NewWriter(&out)
+		z.Write(text)
 		if err := z.Close(); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".1.gz"), page.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(page)+".gz"), out.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// manPage sets a help text in roff: its headings as sections, the rest as it is.
-func manPage(name, help string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %s 1\n", strings.ToUpper(name))
-	for line := range strings.Lines(help) {
-		line = strings.TrimRight(line, "\n")
-		if head, ok := strings.CutSuffix(line, ":"); ok && line[0] != ' ' {
-			fmt.Fprintf(&b, ".fi\n.SH %s\n", head)
-			if head != "NAME" {
-				b.WriteString(".nf\n")
-			}
-			continue
-		}
-		line = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(strings.TrimPrefix(line, "   "))
-		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
-			line = `\&` + line
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
 }
