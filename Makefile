@@ -36,8 +36,8 @@ bench-peers: ## side by side with other programs, in one run: table and plot in 
 bench-browser: ## what a real Chromium displays and how late, held against the goals (a quiet machine, Debian's chromium and xvfb, 4 minutes)
 	go test -count=1 -v -run 'Figures|FramesAreDisplayed|FourCameras|WaysToShow|GlassSees' ./test/browser -figures
 
-chaos: ## faults on both sides, killed, stopped, cut off, flooded: 208 trials from seeds, table in docs/reliability.md (root, ten minutes)
-	go run ./test/chaos -runs 208 -out docs/reliability.md $(CHAOS)
+chaos: ## faults on both sides, killed, stopped, cut off, flooded: 216 trials from seeds, table in docs/reliability.md (root, ten minutes)
+	go run ./test/chaos -runs 216 -out docs/reliability.md $(CHAOS)
 
 soak: ## both sides for SOAK (10m), visited now and then; fails if anything grows; table in docs/reliability.md (root)
 	go run ./test/chaos -soak $(or $(SOAK),10m) -out docs/reliability.md

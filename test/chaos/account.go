@@ -164,6 +164,9 @@ func (t *trial) written(n int, delivered uint64) error {
 		return err
 	}
 	lost, toldRec := t.toldLost(r, `(\d+) lost to the recording`)
+	if missing+lost > 0 {
+		t.note("told as lost to the frame log %d, to the recording %d", missing, lost)
+	}
 	if uint64(frames)+lost < delivered-min(delivered, 1) || uint64(frames) > delivered { // the first frame may come before the recording has begun
 		t.failf("%d frames recorded, %d told as lost to the recording, %d delivered", frames, lost, delivered)
 	}

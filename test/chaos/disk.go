@@ -33,7 +33,9 @@ func (t *trial) smallDisk(size string) error {
 
 // realDisk gives the receiver a file system that can hang and break: ext4 on a
 // loop device.
-func (t *trial) realDisk() error {
+func (t *trial) realDisk() error { return t.ext4("") }
+
+func (t *trial) ext4(options string) error {
 	image, dir := filepath.Join(t.dir, "image"), filepath.Join(t.dir, "disk")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
@@ -46,7 +48,7 @@ func (t *trial) realDisk() error {
 	}
 	for _, args := range [][]string{
 		{"mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image},
-		{"mount", "-o", "loop,errors=remount-ro", image, dir},
+		{"mount", "-o", "loop,errors=remount-ro" + options, image, dir},
 	} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, out)
@@ -59,6 +61,44 @@ func (t *trial) realDisk() error {
 		}
 	})
 	t.disk = dir
+	return nil
+}
+
+// slowDisk is one whose writing the kernel can slow down: each write goes to the disk
+// at once, in the name of who writes, and so counts for its control group.
+func (t *trial) slowDisk() error {
+	if err := t.ext4(",sync"); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(t.disk, &st); err != nil {
+		return err
+	}
+	group := fmt.Sprintf("/sys/fs/cgroup/blkio/framepipe-chaos-%d-%d", os.Getpid(), t.seed)
+	file, format, all := "blkio.throttle.write_bps_device", "%d:%d %s", "0" // cgroup-v1/blkio-controller.rst
+	if _, err := os.Stat(filepath.Dir(group)); err != nil {
+		group = filepath.Join("/sys/fs/cgroup", filepath.Base(group))
+		file, format, all = "io.max", "%d:%d wbps=%s", "max" // cgroup-v2.rst
+		if err := os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+io"), 0); err != nil {
+			return fmt.Errorf("the kernel slows down no disks here: %w", err)
+		}
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		return fmt.Errorf("the kernel slows down no disks here: %w", err)
+	}
+	t.undo = append(t.undo, func() {
+		if err := os.Remove(group); err != nil {
+			t.failf("%v", err)
+		}
+	})
+	t.throttle = func(pid int, rate int64) error {
+		limit := all
+		if rate > 0 {
+			limit = fmt.Sprint(rate)
+		}
+		return errors.Join(os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(fmt.Sprint(pid)), 0),
+			os.WriteFile(filepath.Join(group, file), fmt.Appendf(nil, format, unix.Major(st.Dev), unix.Minor(st.Dev), limit), 0))
+	}
 	return nil
 }
 

@@ -143,6 +143,19 @@ var faults = []*fault{
 			t.pause("frozen", 500*ms, 4*time.Second)
 			return time.Now(), errors.Join(goes, freeze(t.disk, false))
 		}},
+	{name: "disk-slow", text: "the disk takes 10–200 kB/s, less than comes, for 1–14 s, and who writes to it waits (ext4, the kernel's throttling)", disk: true,
+		prepare: (*trial).slowDisk,
+		act: func(t *trial) (time.Time, error) {
+			rate := 10_000 + t.Int64N(190_000)
+			t.note("%d kB/s", rate/1000)
+			if err := t.throttle(t.recv.pid(), rate); err != nil {
+				return time.Time{}, err
+			}
+			goes := t.goesOn()
+			t.pause("slow", time.Second, 14*time.Second)
+			goes = errors.Join(goes, t.goesOn())
+			return time.Now(), errors.Join(goes, t.throttle(t.recv.pid(), 0))
+		}},
 	{name: "disk-read-only", text: "the disk becomes read-only for good, as a worn-out SD card does (ext4, errors=remount-ro)", disk: true,
 		prepare: (*trial).realDisk,
 		act: func(t *trial) (time.Time, error) {

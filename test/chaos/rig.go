@@ -54,8 +54,10 @@ type trial struct {
 	recvs   []*process
 	longRun bool   // no recording and no frame log: they would fill a disk
 	disk    string // what the receiver writes to
-	undo    []func()
-	detail  []string // what was done, for people
+	// throttle lets a process write to the disk with so many bytes a second; 0 = as many as it can.
+	throttle func(pid int, rate int64) error
+	undo     []func()
+	detail   []string // what was done, for people
 
 	base   [2]holds // of send and recv before the fault
 	result result

@@ -242,3 +242,22 @@ func TestLogFlags(t *testing.T) {
 		t.Errorf("with --log-level error it says %q", only.stderr())
 	}
 }
+
+// Whom the watchdog aborts dies of it: the status of a Go program that is aborted, 2, would
+// say that the request is wrong, upon which the units start nothing again. No core is left.
+func TestAbortedIsNoMistakeOfTheRequest(t *testing.T) {
+	p := launch(t, nil, "", "receive", "--listen", "127.0.0.1:0", "--http", "")
+	eventually(t, "its address", func() bool { return strings.Contains(p.stderr(), "waiting for cameras on ") }, p.stderr)
+	p.signal(syscall.SIGABRT)
+	select {
+	case <-p.done:
+	case <-time.After(3 * patience):
+		t.Fatal("it does not end")
+	}
+	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !s.Signaled() || s.Signal() != syscall.SIGABRT || s.CoreDump() {
+		t.Errorf("it ended with %v", p.cmd.ProcessState)
+	}
+	if !strings.Contains(p.stderr(), "goroutine 1 ") {
+		t.Errorf("it does not say where it was: %s", p.stderr())
+	}
+}

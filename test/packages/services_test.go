@@ -175,6 +175,7 @@ func (r *root) services(older, newer string) {
 	m.picture("installed", "door")
 	m.picture("installed", "roof")
 	m.exposure()
+	m.managed()
 
 	was := m.pid()
 	m.do("systemctl", "reboot")
