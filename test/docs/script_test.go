@@ -187,7 +187,7 @@ var script = map[string][]entry{
 		{until: receives, then: func(s *stage) {
 			s.start(s.change("framepipe send --frames 20 $tcp", nil), "", nil, nil)
 		}},
-		{change: []string{" ...", " $tcp"}, env: []string{"FRAMEPIPE_SEND_NAME=again"}, says: "the camera gave 20 frames: 20 sent"},
+		{change: []string{" ...", " $tcp"}, env: []string{"FRAMEPIPE_SEND_NAME=again"}, says: "the camera gave 20 frames"},
 	}}},
 	"docs/start.md": {
 		{begins: "make dist", each: dry},
