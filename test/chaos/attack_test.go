@@ -43,7 +43,7 @@ func attack(t *testing.T, args ...string) *attacked {
 		}, a.recv.stderr)
 		return found
 	}
-	a.tcp, a.http = find(`waiting for cameras on (\S+)`), find(`the page is at http://(\S+)/`)
+	a.tcp, a.http = find(`waiting for cameras on (\S+)`), find(`the page is at https?://(\S+)/`)
 	return a
 }
 
