@@ -272,7 +272,11 @@ func (f *Feed) stateArrived(id uint32, text []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	was := f.state
 	f.state = st
+	if id != 0 && st.Error != "" { // why the change was refused, which says nothing about the camera
+		f.state.Error, f.state.Hint = was.Error, was.Hint
+	}
 	if ch := f.waiting[id]; ch != nil {
 		select {
 		case ch <- st:
