@@ -200,7 +200,7 @@ async function refresh() {
   }
   for (const c of [...cameras.values()]) if (!list.some((s) => s.name === c.name)) remove(c);
   const n = list.filter((s) => s.connected).length;
-  text(status, list.length === 0 ? "no camera" : n === list.length ? (n === 1 ? "live" : `${n} cameras live`) : `${n} of ${list.length} live`);
+  text(status, list.length === 0 ? "no camera" : n === list.length ? (n === 1 ? "live" : `${n} live`) : `${n} of ${list.length} live`);
   status.className = list.length === 0 ? "" : n === list.length ? "good" : "bad";
   tabs.hidden = list.length < 2;
   show();
