@@ -102,8 +102,17 @@ type Info struct {
 	Mode      string            `json:"mode"`
 	Port      string            `json:"port"`
 	StampKind string            `json:"stamp_kind"`
+	Sizes     []Size            `json:"sizes,omitempty"`     // what the driver offers, the smallest first; none = it does not say, or takes any
 	Simulated map[string]string `json:"simulated,omitempty"` // parameters of a synthetic camera that stand for physics, by name, with their values
 	Notes     []string          `json:"notes,omitempty"`     // what differs from what was asked, and why
+}
+
+// Size is a size that a camera offers, in pixels, with its frame rates, the highest
+// first; none = unknown. Of a range, its two ends.
+type Size struct {
+	Width  int       `json:"width"`
+	Height int       `json:"height"`
+	FPS    []float64 `json:"fps,omitempty"`
 }
 
 // Control is one thing that can be set while the camera runs.

@@ -305,6 +305,10 @@ func TestControlIsAnsweredWithTheTruth(t *testing.T) {
 		if err != nil || st.Quality != tc.want || st.Error != tc.err {
 			t.Errorf("asked for %d: %+v, %v; want %d, %q", tc.ask, st, err, tc.want, tc.err)
 		}
+		// A camera that refuses a change gives pictures as before: nothing is wrong with it.
+		if st := f.Status().Camera; st.Quality != tc.want || st.Error != "" || st.Hint != "" {
+			t.Errorf("asked for %d, its state is %+v", tc.ask, st)
+		}
 	}
 	r.end()
 	q := 5

@@ -155,7 +155,7 @@ func (c *Camera) describe(cfg capture.Config, want choice, got v4l2.Format, form
 	caps := c.dev.Capability()
 	c.native = got
 	c.info = capture.Info{Source: "v4l2:" + c.source, Name: caps.Card, Driver: caps.Driver, Width: got.Width, Height: got.Height, FPS: fps,
-		Format: format.Word(), Mode: cfg.Mode.String(), Port: cfg.Port.String(), Notes: want.notes}
+		Format: format.Word(), Mode: cfg.Mode.String(), Port: cfg.Port.String(), Sizes: offered(c.dev), Notes: want.notes}
 	note := func(s string, a ...any) { c.info.Notes = append(c.info.Notes, fmt.Sprintf(s, a...)) }
 	if cfg.Port == capture.Still {
 		note("still port: for each frame the camera is started at its largest size, %dx%d, and %d frames are let go by for it to settle", got.Width, got.Height, settle)

@@ -2,6 +2,7 @@ package v4l2src
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -157,5 +158,26 @@ func TestLeastBytes(t *testing.T) {
 		if n := leastBytes(tc.f, tc.w, tc.h, tc.stride); n != tc.n {
 			t.Errorf("%v %dx%d stride %d: %d, want %d", tc.f, tc.w, tc.h, tc.stride, n, tc.n)
 		}
+	}
+}
+
+// What people choose from: the driver's sizes of formats that can be used, with the
+// rates of all of them; of a range, sizes that people ask for.
+func TestOffered(t *testing.T) {
+	want := []capture.Size{{Width: 640, Height: 480, FPS: []float64{30, 24, 15}}, {Width: 1280, Height: 720, FPS: []float64{30, 15, 10}},
+		{Width: 1920, Height: 1080, FPS: []float64{30, 5}}, {Width: 2304, Height: 1536, FPS: []float64{2}}}
+	if got := offered(webcam); !reflect.DeepEqual(got, want) {
+		t.Errorf("a webcam offers %v, want %v", got, want)
+	}
+	got := offered(picamera)
+	if n := len(got); n < 5 || got[0].Width != 320 || got[n-1].Width != 3280 || got[n-1].Height != 2464 || !reflect.DeepEqual(got[0].FPS, []float64{90, 1}) {
+		t.Errorf("of any size up to 3280x2464 it offers %v", got)
+	}
+	var many fakeCatalog
+	for i := range 200 {
+		many = append(many, fakeFormat{"MJPG", []fakeSize{at(16*i+16, 16*i+16, 30)}})
+	}
+	if n := len(offered(many)); n > mostSizes {
+		t.Errorf("%d sizes are told of", n)
 	}
 }

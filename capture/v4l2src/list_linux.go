@@ -5,7 +5,6 @@ package v4l2src
 import (
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -123,5 +122,3 @@ func (di *DeviceInfo) fill(dev *v4l2.Device) {
 	}
 	di.Controls = readControls(dev, ctrls)
 }
-
-func round(v float64) float64 { return math.Round(v*1000) / 1000 }

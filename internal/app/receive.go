@@ -172,8 +172,8 @@ type receiving struct {
 	allowOrigin  string
 	allowHosts   []string
 	conns        *web.Conns
-	plain        bool // tokens may come over http
-	listens      net.Addr
+	plain        bool                   // tokens may come over http
+	listens      net.Addr               // where cameras come in; nil = they do not by themselves
 	announced    *discover.Announcement // nil = nothing
 	busTo        *bus.Config            // nil = no bus
 	bus          *bus.Bus               // the same
@@ -243,6 +243,7 @@ func (r *receiving) closeFiles() {
 func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.Listener, httpAddr string, local camera.Config) error {
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.stop()
+	r.listens = ln.Addr()
 	r.done, r.saving = make(map[string]bool), make(map[*stream.Feed]context.CancelFunc)
 	closed := newQueue[*measure.Record]()
 	cfg.Recorded = closed.put // called on the frame path, which must not wait for terminals and disks
@@ -315,7 +316,11 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 		r.conns = new(web.Conns)
 	}
 	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	reach := r.reach
+	if r.listens == nil { // cameras do not come by themselves
+		reach = nil
+	}
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,

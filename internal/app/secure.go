@@ -169,8 +169,16 @@ func (g *guard) connectString(a net.Addr) string {
 	return c.String()
 }
 
-// reachable is the address of this machine that others most likely reach.
+// reachable is the address of this machine that others most likely reach: the one
+// that it would itself talk from to the world, if it has a way there. (A bridge of
+// containers often comes first in the list of interfaces.)
 func reachable() string {
+	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil { // TEST-NET-1; nothing is sent
+		defer c.Close()
+		if a, ok := c.LocalAddr().(*net.UDPAddr); ok && a.IP.IsGlobalUnicast() && !a.IP.IsLoopback() {
+			return a.IP.String()
+		}
+	}
 	best := ""
 	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {
@@ -198,7 +206,6 @@ func (r *receiving) announce(g *guard, a net.Addr) {
 	case g.keys != nil && g.keys.Guessable():
 		r.log.Warn(fmt.Sprintf("the token is shorter than %d letters and can be found by trying: --token auto makes a good one", secure.GuessableBelow))
 	}
-	r.listens = a
 	text := g.connectString(a)
 	// The connect string is for the person who started this, on standard output, and
 	// for no log.
@@ -212,6 +219,32 @@ func (r *receiving) announce(g *guard, a net.Addr) {
 	default:
 		r.con.line(r.env.stdout, "framepipe send "+text)
 	}
+}
+
+// reach is how cameras get here, as far as a page that was asked for at the address
+// seen of this machine can tell.
+func (r *receiving) reach(seen netip.Addr) (out web.Reach) {
+	at, err := netip.ParseAddrPort(r.listens.String())
+	if err != nil {
+		return web.Reach{Address: r.listens.String()}
+	}
+	host := at.Addr().Unmap().String()
+	switch {
+	case at.Addr().IsLoopback():
+		out.Local = true
+	case !at.Addr().IsUnspecified():
+	case seen.IsValid() && !seen.IsLoopback():
+		host = seen.WithZone("").String()
+	default:
+		host = reachable()
+	}
+	if r.announced != nil {
+		out.Name = r.announced.Name
+	}
+	if out.Address = host; at.Port() != wire.DefaultPort || strings.Contains(host, ":") {
+		out.Address = net.JoinHostPort(host, strconv.Itoa(int(at.Port())))
+	}
+	return out
 }
 
 // webGuard is what the page asks for, nil without a token.

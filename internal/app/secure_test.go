@@ -3,6 +3,8 @@ package app
 import (
 	"bytes"
 	"log/slog"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,6 +56,31 @@ func TestConnectStringsAreReadAsWritten(t *testing.T) {
 	for _, bad := range []string{"framepipe://", "framepipe://s3cret@cam/short", "framepipe://s3cret:x@cam", "framepipe://s3cret@cam?x", "framepipe://%zz@cam"} {
 		if _, err := secure.ParseConnect(bad, 1308); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// What a page tells people to type on the camera's machine: never this machine's
+// loopback address, unless cameras of other machines cannot come at all.
+func TestHowCamerasGetHere(t *testing.T) {
+	lan := netip.MustParseAddr("192.168.1.5")
+	for _, c := range []struct {
+		listen, seen, want string
+		local              bool
+	}{
+		{"0.0.0.0:1308", "192.168.1.5", "192.168.1.5", false},
+		{"[::]:1308", "192.168.1.5", "192.168.1.5", false},
+		{"[::]:1309", "192.168.1.5", "192.168.1.5:1309", false},
+		{"[::]:1308", "fd00::7", "[fd00::7]:1308", false},
+		{"10.0.0.7:1308", "127.0.0.1", "10.0.0.7", false},
+		{"127.0.0.1:1308", "127.0.0.1", "127.0.0.1", true},
+		{"127.0.0.1:7", lan.String(), "127.0.0.1:7", true},
+		{"[::]:1308", "127.0.0.1", reachable(), false},
+	} {
+		a := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.listen))
+		got := (&receiving{listens: a}).reach(netip.MustParseAddr(c.seen))
+		if got.Address != c.want || got.Local != c.local || got.Name != "" {
+			t.Errorf("listening on %s, asked for at %s: %+v", c.listen, c.seen, got)
 		}
 	}
 }

@@ -43,9 +43,13 @@ import (
 type Config struct {
 	URL      string        // nats://host:port, several with commas between
 	Creds    string        // file with the user's credentials; "" = none, or in the URL
+	CA       string        // file with certificates that may vouch for the servers'; "" = the system's
+	Cert     string        // file of our own certificate, for servers that demand one; "" = none
+	Key      string        // file of its key
 	Name     string        // of this receiver, unique on the bus
 	Take     []string      // R or R/C with * and ?, as path.Match: cameras of other receivers that are taken
 	Keep     time.Duration // that JetStream keeps frames; 0 = it does not
+	Replicas int           // how many servers keep them; 0 = one
 	Receiver *stream.Receiver
 	MaxFrame int
 	Log      *slog.Logger
@@ -164,6 +168,12 @@ func (b *Bus) Connect() error {
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { b.cfg.Log.Debug("bus", "cause", err) })}
 	if b.cfg.Creds != "" {
 		opts = append(opts, nats.UserCredentials(b.cfg.Creds))
+	}
+	if b.cfg.CA != "" {
+		opts = append(opts, nats.RootCAs(b.cfg.CA))
+	}
+	if b.cfg.Cert != "" {
+		opts = append(opts, nats.ClientCert(b.cfg.Cert, b.cfg.Key))
 	}
 	nc, err := nats.Connect(b.cfg.URL, opts...)
 	if err != nil {

@@ -25,7 +25,7 @@ func (b *Bus) keep(ctx context.Context, nc *nats.Conn) {
 		if err == nil {
 			c, cancel := context.WithTimeout(ctx, 3*time.Second)
 			_, err = js.CreateOrUpdateStream(c, jetstream.StreamConfig{Name: keepName(b.cfg.Name), Description: "framepipe: frames of the last " + b.cfg.Keep.String(),
-				Subjects: []string{b.subject("*", "frame", "*"), b.subject("*", "record")}, MaxAge: b.cfg.Keep, Storage: jetstream.MemoryStorage, Discard: jetstream.DiscardOld, NoAck: true})
+				Subjects: []string{b.subject("*", "frame", "*"), b.subject("*", "record")}, MaxAge: b.cfg.Keep, Replicas: max(1, b.cfg.Replicas), Storage: jetstream.MemoryStorage, Discard: jetstream.DiscardOld, NoAck: true})
 			cancel()
 		}
 		if err == nil {
@@ -63,8 +63,9 @@ func (b *Bus) Past(ctx context.Context, f *stream.Feed, ago time.Duration) (*fra
 		return nil, err
 	}
 	start := time.Now().Add(-ago)
-	c, err := js.OrderedConsumer(ctx, keepName(receiver), jetstream.OrderedConsumerConfig{FilterSubjects: []string{"framepipe." + receiver + "." + token(camera) + ".frame.*"},
-		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start})
+	want := jetstream.ConsumerConfig{FilterSubject: "framepipe." + receiver + "." + token(camera) + ".frame.*", DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 10 * time.Second}
+	c, err := consumer(ctx, js, keepName(receiver), want)
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
 		return nil, ErrNotKept
 	}
@@ -92,4 +93,18 @@ func (b *Bus) Past(ctx context.Context, f *stream.Feed, ago time.Duration) (*fra
 		}
 	}
 	return nil, ctx.Err()
+}
+
+// consumer asks again while nobody is in charge of the stream, since a server that
+// died takes questions with it. (The library's ordered consumer asks for ever then,
+// whatever ctx says.)
+func consumer(ctx context.Context, js jetstream.JetStream, name string, want jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	for {
+		once, cancel := context.WithTimeout(ctx, 2*time.Second)
+		c, err := js.CreateConsumer(once, name, want)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return c, err
+		}
+	}
 }

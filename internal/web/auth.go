@@ -201,12 +201,22 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
+// Reach is how cameras get to the receiver.
+type Reach struct {
+	Address string `json:"address"`         // what `send` takes
+	Local   bool   `json:"local,omitempty"` // only cameras of the receiver's own machine
+	Name    string `json:"name,omitempty"`  // under which `send` finds it without an address
+}
+
 // me tells whoever asks what they may do here, and whether there is a connect string
 // for cameras. It is for the page, which shows only what can be done.
 func (s *Server) me(w http.ResponseWriter, r *http.Request) {
 	var me struct {
 		MayChange bool `json:"may_change"`
 		Connect   bool `json:"connect"`
+		Token     bool `json:"token"` // there is a login, and so a way out
+		// How cameras without a token get here; absent = not known, or they do not.
+		Cameras *Reach `json:"cameras,omitempty"`
 	}
 	me.MayChange = true
 	if g := s.cfg.Guard; g != nil {
@@ -218,9 +228,22 @@ func (s *Server) me(w http.ResponseWriter, r *http.Request) {
 			rights = g.Keys.Rights(token) // admitted looked at it before, and counted
 		}
 		me.MayChange = rights&secure.Control != 0
-		me.Connect = me.MayChange && g.Connect != ""
+		me.Connect, me.Token = me.MayChange && g.Connect != "", true
+	} else if s.cfg.Reach != nil {
+		reach := s.cfg.Reach(localAddr(r))
+		me.Cameras = &reach
 	}
 	reply(w, me)
+}
+
+// localAddr is the address of this machine at which a request came in.
+func localAddr(r *http.Request) netip.Addr {
+	a, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if a == nil {
+		return netip.Addr{}
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return ap.Addr().Unmap()
 }
 
 // connect tells who may change things how a camera is connected: the connect

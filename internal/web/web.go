@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,7 +60,8 @@ type Config struct {
 	Metrics     http.Handler // /metrics; nil = none
 	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
 	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
-	Ready   func() bool // cameras are accepted; nil = they are
+	Ready   func() bool                 // cameras are accepted; nil = they are
+	Reach   func(seen netip.Addr) Reach // how cameras get here, for who asks at this address of the machine; nil = not known
 	Version string
 	Quality int // JPEG quality for raw streams; 0 = 85
 	Log     *slog.Logger

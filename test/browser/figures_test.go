@@ -43,6 +43,14 @@ func period() time.Duration {
 	return 4 * time.Second
 }
 
+// soak is how long a page is left open.
+func soak() time.Duration {
+	if *figures {
+		return 5 * time.Minute
+	}
+	return 8 * time.Second
+}
+
 // cpu is what a process has used so far, in seconds of a core.
 func cpu(t *testing.T, pid int) float64 {
 	t.Helper()

@@ -1,10 +1,13 @@
 package browser
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"framepipe/capture"
@@ -54,9 +57,24 @@ func TestLogin(t *testing.T) {
 	// code, and only while the dialog is open.
 	p.until("the button", `!document.querySelector("#connect").hidden`)
 	p.click("#connect")
-	p.until("the connect string", `document.querySelector("#connect-command").textContent === "framepipe send framepipe://token@192.168.1.5:1308/pin"`)
-	p.until("its picture", `document.querySelector("#connect-code").naturalWidth > 50`)
+	p.until("the connect string", `document.querySelector("#connect-command")?.textContent === "framepipe send framepipe://token@192.168.1.5:1308/pin"`)
+	p.until("its picture", `document.querySelector("#connect-code")?.naturalWidth > 50`)
 	p.shot("connect")
 	eval[bool](p, `(() => { document.querySelector("#connect-box").close(); return true; })()`)
 	p.until("it is gone", `!document.querySelector("#connect-box").textContent.includes("pin")`)
+
+	// Whose login is over is sent there, and not told that the connection is lost.
+	p.click("#logout")
+	p.until("the login again", `location.pathname === "/login" && document.querySelector("#token")`)
+	p.serves("login")
+	p.shot("login")
+	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
+	p.until("the page again", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
+	if err := chromedp.Do(p.ctx, func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
+		_, err = chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
+		return v, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p.until("it asks for the token", `location.pathname === "/login"`)
 }

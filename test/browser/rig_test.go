@@ -62,12 +62,19 @@ type tab struct {
 }
 
 // open loads a page in a new tab of this size and collects its complaints.
-func open(t *testing.T, browser context.Context, url string, width, height int) *tab {
+// Less than 700 pixels wide, it is a phone: it has a finger, and no mouse.
+func open(t *testing.T, browser context.Context, url string, width, height int, before ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	p := &tab{T: t, ctx: ctx}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
-		t.Fatal(err)
+	var phone []chromedp.EmulateViewportOption
+	if width < 700 {
+		phone = append(phone, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	for _, a := range append(before, chromedp.EmulateViewport(int64(width), int64(height), phone...)) {
+		if err := chromedp.Do(ctx, a); err != nil {
+			t.Fatal(err)
+		}
 	}
 	messages := chromedp.Console(ctx)
 	done := make(chan struct{})

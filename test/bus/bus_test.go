@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -17,11 +18,26 @@ import (
 
 const patience = 60 * time.Second // the machine may be busy
 
+var program string // framepipe, built once
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "framepipe-bus-test-")
+	if err == nil {
+		program, err = buildProgram(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
 // rig is a cluster and the program.
 type rig struct {
 	*testing.T
 	*cluster
-	program string
 }
 
 func newRig(t *testing.T) *rig {
@@ -29,21 +45,17 @@ func newRig(t *testing.T) *rig {
 	if _, err := exec.LookPath("nats-server"); err != nil {
 		t.Skip("needs nats-server (apt-get install nats-server)")
 	}
-	program, err := buildProgram(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	c, err := startCluster(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.stop)
-	return &rig{t, c, program}
+	return &rig{t, c}
 }
 
 func (r *rig) start(args ...string) *process {
 	r.Helper()
-	p, err := start(r.program, args...)
+	p, err := start(program, args...)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -116,6 +128,7 @@ func (r *rig) picture(url string) (w, h int) {
 // three: through the death of a node, a receiver that stands still, and the
 // receiver's own end. Raw frames are larger than one message may be.
 func TestCamerasCrossTheBus(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	studio, page, tcp := r.receive("studio", "--bus-keep", "1m")
 	hallProcess, hall, _ := r.receive("hall", "--from-bus", "*")
@@ -184,10 +197,6 @@ func TestCamerasCrossTheBus(t *testing.T) {
 
 // Without the bus a receiver that shall use one says so and ends.
 func TestNoBus(t *testing.T) {
-	program, err := buildProgram(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ports, err := freePorts(1)
 	if err != nil {
 		t.Fatal(err)

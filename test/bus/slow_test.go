@@ -14,6 +14,7 @@ import (
 // A subscriber behind a link that carries a third of what the camera gives takes
 // fewer frames, those it takes are not old, and the other side does not notice.
 func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root (network namespaces)")
 	}
@@ -21,10 +22,6 @@ func TestSlowSubscriber(t *testing.T) {
 		if _, err := exec.LookPath(p); err != nil {
 			t.Skipf("needs %s (apt-get install iproute2 curl nats-server)", p)
 		}
-	}
-	program, err := buildProgram(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
 	}
 	near, far := fmt.Sprintf("fpbus%d-near", os.Getpid()), fmt.Sprintf("fpbus%d-far", os.Getpid())
 	ip := func(args ...string) {

@@ -99,7 +99,7 @@ export class Charts {
 
   plot(title, unit, series, columns, options) {
     const box = element("div", { class: "plot" });
-    const card = element("figure", { class: "chart" }, element("figcaption", {}, element("b", {}, title), ` ${unit}`), box);
+    const card = element("figure", { class: "chart", "aria-label": `${title}, ${unit}` }, element("figcaption", {}, element("b", {}, title), ` ${unit}`), box);
     return { card, box, series, columns, options };
   }
 
@@ -130,7 +130,7 @@ export class Charts {
   }
 
   height(width) {
-    return Math.round(Math.min(Math.max(width * 0.32, 120), 300));
+    return Math.round(Math.min(Math.max(width * 0.38, 150), 320));
   }
 
   data(p) {
@@ -179,20 +179,27 @@ export class Charts {
   drawMarks(u) {
     const { ctx } = u, { top, height, left, width } = u.bbox, ratio = devicePixelRatio || 1;
     ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = css("--mark");
-    ctx.font = `600 ${11 * ratio}px system-ui`;
-    ctx.setLineDash([4 * ratio, 3 * ratio]);
+    ctx.strokeStyle = css("--mark");
+    ctx.lineWidth = ratio;
+    ctx.font = `700 ${11 * ratio}px system-ui`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
     let last = -Infinity, row = 0;
     for (const m of this.marks) {
       const x = u.valToPos(m.t, "x", true);
       if (x < left || x > left + width) continue;
+      row = x - last < 18 * ratio ? (row + 1) % 3 : 0; // side by side they would cover each other
+      last = x;
+      ctx.setLineDash([4 * ratio, 3 * ratio]);
       ctx.beginPath();
       ctx.moveTo(x, top);
       ctx.lineTo(x, top + height);
       ctx.stroke();
-      row = x - last < 14 * ratio ? (row + 1) % 3 : 0; // side by side they would cover each other
-      last = x;
-      ctx.fillText(m.letter, x + 3 * ratio, top + (11 + 12 * row) * ratio);
+      const w = ctx.measureText(m.letter).width + 8 * ratio, h = 14 * ratio, y = top + 15 * row * ratio;
+      ctx.fillStyle = css("--mark");
+      ctx.fillRect(Math.min(x, left + width - w), y, w, h); // a flag at its line, whole at the edge too
+      ctx.fillStyle = css("--card");
+      ctx.fillText(m.letter, Math.min(x, left + width - w) + w / 2, y + h / 2 + ratio / 2);
     }
     ctx.restore();
   }

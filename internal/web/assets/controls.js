@@ -4,7 +4,9 @@
 
 import { element, json, text, words } from "./dom.js";
 
+// Offered where the driver names none.
 const sizes = ["320x240", "640x480", "800x600", "1280x720", "1280x960", "1640x1232", "1920x1080", "2592x1944"];
+const rates = [5, 10, 15, 24, 25, 30, 50, 60, 90, 120];
 const policies = ["gated", "newest", "block", "ack=1", "ack=2", "deadline=100ms"];
 
 export class Controls {
@@ -17,8 +19,7 @@ export class Controls {
     this.more = element("details", { hidden: true, open: true }, element("summary", {}, "Camera's own controls"), this.driver);
     this.answer = element("p", { class: "answer", role: "status" });
     this.none = element("p", { class: "dim", hidden: true });
-    this.root = element("form", { class: "controls", onsubmit: (e) => e.preventDefault() }, this.none, this.basic, this.more, this.answer,
-      list("sizes", sizes), list("policies", policies));
+    this.root = element("form", { class: "controls", onsubmit: (e) => e.preventDefault() }, this.none, this.basic, this.more, this.answer);
   }
 
   focus() {
@@ -36,18 +37,21 @@ export class Controls {
     this.choice("mode", "capture mode", ["sequence", "continuous"], st.mode);
     this.choice("port", "camera port", ["video", "still"], st.port);
     this.choice("format", "format", ["jpeg", "yuv", "rgb"], st.format);
-    this.line("size", "size", st.width ? `${st.width}x${st.height}` : "", "sizes", (v) => {
+    const offered = st.camera?.sizes ?? [], size = st.width ? `${st.width}x${st.height}` : "";
+    const sizesHere = offered.length ? offered.map((o) => [`${o.width}x${o.height}`, o.fps?.length ? `${o.width} × ${o.height}, ${rate(o.fps[0])} fps` : undefined]) : sizes.map((v) => [v]);
+    this.pick("size", "size", size, sizesHere.map(([v, t]) => [v, t ?? v.replace("x", " × ")]), "WIDTHxHEIGHT", (v) => {
       const m = v.match(/^\s*(\d+)\s*[x×*]\s*(\d+)\s*$/i);
       if (!m) throw new Error("size: write WIDTHxHEIGHT");
       return { width: Number(m[1]), height: Number(m[2]) };
     });
-    this.line("fps", "frame rate", st.fps ? String(st.fps) : "", undefined, (v) => {
+    const here = offered.find((o) => o.width === st.camera?.width && o.height === st.camera?.height)?.fps ?? [];
+    this.pick("fps", "frame rate", st.fps ? String(rate(st.fps)) : "", (here.length ? here : rates).map((v) => [String(rate(v)), `${rate(v)} fps`]), "frames per second", (v) => {
       if (!(Number(v) >= 0) || v.trim() === "") throw new Error("frame rate: write a number; 0 is the camera's choice");
       return { fps: Number(v) };
     });
     if (st.quality) this.range("quality", "JPEG quality", 1, 100, 1, st.quality, (v) => ({ quality: v }));
     else this.drop("quality");
-    if (st.policy) this.line("policy", "policy", st.policy, "policies", (v) => ({ policy: v.trim() }));
+    if (st.policy) this.pick("policy", "policy", st.policy, policies.map((v) => [v, v]), "ack=N, deadline=80ms …", (v) => ({ policy: v.trim() }));
     if (st.congestion) this.choice("congestion", "congestion", ["bbr", "cubic", "system"], st.congestion);
     for (const c of st.controls ?? []) this.control(c);
   }
@@ -58,7 +62,7 @@ export class Controls {
     if (!f) {
       f = { ...make(), key, label };
       f.input.id = `set-${key}`;
-      f.row = element("div", { class: "field" }, element("label", { for: f.input.id }, label), f.box ?? f.input);
+      f.row = element("div", { class: "field" }, element("label", { for: f.input.id }, label, f.limits ? element("small", {}, ` ${f.limits}`) : undefined), f.box ?? f.input);
       this.fields.set(key, f);
       into.append(f.row);
     }
@@ -72,7 +76,7 @@ export class Controls {
 
   // put shows a value unless somebody is just changing it.
   put(f, value) {
-    if (f.busy || document.activeElement === f.input && f.touched) return;
+    if (f.busy || f.touched && f.row.contains(document.activeElement)) return;
     if (f.input.type === "checkbox") f.input.checked = Boolean(Number(value));
     else if (f.input.value !== String(value)) f.input.value = value;
     if (f.shown) text(f.shown, String(value));
@@ -89,21 +93,56 @@ export class Controls {
     this.put(f, now);
   }
 
-  line(key, label, now, datalist, parse) {
+  // pick is a choice among values that are offered, and, under "other …", any.
+  // The values are made anew when others are offered.
+  pick(key, label, now, values, form, parse) {
     const f = this.field(key, label, () => {
-      const input = element("input", { type: "text", autocomplete: "off", spellcheck: "false", list: datalist, inputmode: datalist ? undefined : "decimal" });
-      input.addEventListener("input", () => (f.touched = true));
-      input.addEventListener("blur", () => (f.touched = false));
-      input.addEventListener("change", () => {
-        f.touched = false;
+      const input = element("select");
+      const other = element("input", { type: "text", id: `set-${key}-other`, autocomplete: "off", spellcheck: "false", autocapitalize: "off", placeholder: form, "aria-label": `${label}: ${form}`, hidden: true });
+      const open = (on) => {
+        f.touched = on;
+        other.hidden = !on;
+        input.hidden = on;
+        if (on) other.focus();
+      };
+      const ask = (v) => {
         try {
-          this.send(f, parse(input.value));
+          this.send(f, parse(v));
         } catch (e) {
           this.say(e.message, "", true);
         }
+      };
+      input.addEventListener("change", () => {
+        if (input.value === "other") {
+          other.value = this.fields.get(key).now;
+          open(true);
+          other.select();
+        } else ask(input.value);
       });
-      return { input };
+      other.addEventListener("keydown", (e) => {
+        if (e.key === "Escape") e.stopPropagation();
+        if (e.key === "Enter" || e.key === "Escape") {
+          const v = other.value;
+          open(false);
+          input.focus();
+          if (e.key === "Enter") ask(v);
+        }
+      });
+      other.addEventListener("blur", () => {
+        if (other.hidden) return;
+        const v = other.value;
+        open(false);
+        if (v !== this.fields.get(key).now) ask(v);
+      });
+      return { input, box: element("span", {}, input, other) };
     });
+    f.now = now;
+    const all = values.some(([v]) => v === now) || now === "" ? values : [[now, now.replace("x", " × ")], ...values];
+    const offered = JSON.stringify(all);
+    if (f.offered !== offered) {
+      f.offered = offered;
+      f.input.replaceChildren(...all.map(([value, t]) => element("option", { value }, t)), element("option", { value: "other" }, "other …"));
+    }
     this.put(f, now);
   }
 
@@ -120,7 +159,7 @@ export class Controls {
         f.touched = false;
         this.send(f, settings(Number(input.value)));
       });
-      return { input, exact: shown, box: element("span", { class: "range" }, input, shown) };
+      return { input, exact: shown, limits: `${min} to ${max}`, box: element("span", { class: "range" }, input, shown) };
     }, into);
     this.put(f, now);
     if (!f.busy && !f.touched && document.activeElement !== f.exact && f.exact.value !== String(now)) f.exact.value = now;
@@ -189,6 +228,5 @@ export class Controls {
   }
 }
 
-function list(id, values) {
-  return element("datalist", { id }, ...values.map((value) => element("option", { value })));
-}
+// rate writes a frame rate without what floats add to it.
+const rate = (v) => Math.round(v * 100) / 100;

@@ -5,6 +5,7 @@ import { bound, count, element, fine, icon, json, kilo, ms, number, text, words 
 import { Charts } from "./charts.js";
 import { Controls } from "./controls.js";
 import { Recorder } from "./recorder.js";
+import { Rise } from "./screen.js";
 
 const stageOrder = ["driver", "encode", "queue", "network", "transfer", "deliver"];
 
@@ -13,9 +14,11 @@ export class Detail {
     this.camera = camera;
     this.screen = camera.screen;
     this.figures = new Map();
+    this.lostRise = new Rise();
+    this.freezeRise = new Rise();
     this.charts = new Charts(camera.path, () => this.screen.live.viewer);
     this.controls = new Controls(camera.path, () => this.charts.refresh());
-    this.recorder = new Recorder(camera.path, () => this.charts.refresh());
+    this.recorder = new Recorder(camera.name, camera.path, () => this.charts.refresh());
     this.sub = element("p", { class: "sub" });
     this.notes = element("ul", { class: "notes" });
     this.strip = element("dl", { class: "figures" });
@@ -25,31 +28,36 @@ export class Detail {
     this.links = element("p", { class: "links" }, ...["stream", "snapshot", "state", "records", "history"].map((p) => element("a", { href: `${camera.path}/${p}` }, p)),
       element("a", { href: `glass?camera=${encodeURIComponent(camera.name)}`, title: "film this screen with the camera: latency from screen to delivery" }, "glass to glass"),
       element("a", { href: "#experiments", title: "which setting is best on this camera and link" }, "experiments"));
-    const button = (name, label, key, act) => element("button", { class: "icon", title: `${label} (${key})`, "aria-label": label, onclick: act }, icon(name));
-    this.iceButton = button("freeze", "freeze the picture", "Space", () => this.freeze());
-    this.toolbar = element("div", { class: "toolbar", role: "toolbar", "aria-label": "picture" },
+    const button = (name, label, key, act, toggles) => element("button", { class: "icon", title: `${label} (${key})`, "aria-label": label, "aria-pressed": toggles, onclick: act }, icon(name));
+    this.iceButton = button("freeze", "freeze the picture", "Space", () => this.freeze(), "false");
+    this.iceButton.classList.add("loud");
+    this.hudButton = button("hud", "figures in the picture", "H", () => this.figuresInPicture(), String(!document.body.classList.contains("nohud")));
+    this.fullButton = button("full", "full screen", "F", () => this.fullscreen(), "false");
+    this.toolbar = element("div", { class: "toolbar", role: "group", "aria-label": "picture" },
       button("photo", "save a snapshot", "S", () => this.snapshot()),
       this.recorder.button,
       this.iceButton,
       button("rotate", "turn the picture by 90°", "R", () => this.rotate()),
-      button("hud", "figures in the picture", "H", () => document.body.classList.toggle("nohud")),
-      button("full", "full screen", "F", () => this.fullscreen()));
-    this.stage = element("div", { class: "stage" }, this.screen.root);
+      this.hudButton, this.fullButton);
+    this.toast = element("p", { class: "toast", role: "status" });
+    this.stage = element("div", { class: "stage" }, this.screen.root, this.toast);
+    this.stage.addEventListener("dblclick", (e) => !e.target.closest("button") && this.fullscreen());
+    for (const kind of ["pointermove", "pointerdown", "focusin"]) this.stage.addEventListener(kind, () => this.awake());
+    this.under = element("div", { class: "under" }, element("div", { class: "who" }, element("h2", {}, camera.name), this.sub), this.toolbar);
     this.root = element("div", { class: "detail" },
       element("section", { class: "see", "aria-label": `camera ${camera.name}` },
-        element("div", { class: "see-in" }, this.stage, this.strip,
-          element("div", { class: "under" }, element("div", { class: "who" }, element("h2", {}, camera.name), this.sub), this.toolbar))),
+        element("div", { class: "see-in" }, this.stage, this.strip, this.under)),
       element("aside", { class: "side" },
         card("Settings", this.controls.root, "settings"),
-        card("Latency by stage", table(["stage", "p50", "p90", "p99", "max ms"], this.stages, "Latency by stage, of the open record")),
+        card("Latency by stage, ms", table(["stage", "p50", "p90", "p99", "max"], this.stages, "Latency by stage, of the open record")),
         card("Losses", this.losses),
         this.recorder.card),
       element("section", { class: "more" },
         this.charts.root,
         card("Records", element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "records" },
-          table(["record", "frames", "s", "bytes", "fps", "p50 ms", "p99 ms", "age p99", "lost"], this.records, "Records"))),
+          table(["record", "frames", "seconds", "mean bytes", "fps", "p50 ms", "p99 ms", "age p99 ms", "lost"], this.records, "Records"))),
         this.notes, this.links));
-    this.onFull = () => this.root.classList.toggle("full", document.fullscreenElement === this.stage);
+    this.onFull = () => this.filled(document.fullscreenElement === this.stage);
     document.addEventListener("fullscreenchange", this.onFull);
     this.loadRecords();
   }
@@ -57,8 +65,12 @@ export class Detail {
   close() {
     this.closed = true;
     document.removeEventListener("fullscreenchange", this.onFull);
+    clearTimeout(this.idle);
+    clearTimeout(this.toasted);
     if (document.fullscreenElement) document.exitFullscreen();
+    else this.leaveFull();
     this.charts.close();
+    this.screen.root.remove(); // the camera keeps it, and it would keep all of this
     if (this.screen.frozen) this.freeze();
   }
 
@@ -78,7 +90,42 @@ export class Detail {
 
   fullscreen() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else this.stage.requestFullscreen?.().catch(() => {});
+    else if (this.leaveFull()) return;
+    else if (this.stage.requestFullscreen) this.stage.requestFullscreen().catch(() => this.fill());
+    else this.fill();
+  }
+
+  // fill lets the picture take the window, where the browser has no full screen for
+  // it, as an iPhone's.
+  fill() {
+    if (!this.stage.showPopover) return;
+    this.stage.popover = "manual";
+    this.stage.showPopover();
+    this.filled(true);
+  }
+
+  // leaveFull ends that, and tells whether there was anything to end.
+  leaveFull() {
+    if (!this.stage.popover) return false;
+    this.stage.popover = null;
+    this.filled(false);
+    return true;
+  }
+
+  // filled moves the buttons into the picture and back: full screen, they would be
+  // out of reach for who has no keyboard.
+  filled(on) {
+    this.stage.classList.toggle("full", on);
+    (on ? this.stage : this.under).append(this.toolbar);
+    this.fullButton.setAttribute("aria-pressed", on);
+    this.awake();
+  }
+
+  // awake shows the buttons in the full picture for some seconds.
+  awake() {
+    clearTimeout(this.idle);
+    this.stage.classList.remove("idle");
+    this.idle = setTimeout(() => this.stage.classList.toggle("idle", !this.toolbar.matches(":focus-within:has(:focus-visible)")), 3000);
   }
 
   rotate() {
@@ -90,12 +137,42 @@ export class Detail {
     const frozen = this.screen.frozen;
     this.iceButton.replaceChildren(icon(frozen ? "play" : "freeze"));
     this.iceButton.setAttribute("aria-pressed", frozen);
-    this.iceButton.setAttribute("aria-label", frozen ? "go on" : "freeze the picture");
+    this.iceButton.title = frozen ? "go on (Space)" : "freeze the picture (Space)";
   }
 
-  snapshot() {
-    const stamp = new Date().toISOString().replaceAll(/[-:]/g, "").slice(0, 15);
-    element("a", { href: `${this.camera.path}/snapshot`, download: `${this.camera.name}-${stamp}.jpg` }).click();
+  figuresInPicture() {
+    this.hudButton.setAttribute("aria-pressed", !document.body.classList.toggle("nohud"));
+  }
+
+  // snapshot saves a frame that is captured now, or, frozen, the picture that stands.
+  async snapshot() {
+    const name = this.camera.name;
+    try {
+      let picture, at = new Date();
+      if (this.screen.frozen) picture = await this.screen.picture();
+      else {
+        const r = await fetch(`${this.camera.path}/snapshot`, { cache: "no-store", signal: AbortSignal.timeout(20_000) });
+        if (!r.ok) throw new Error((await r.text()).trim() || r.statusText);
+        at = new Date(1000 * (r.headers.get("X-Timestamp") ?? at / 1000));
+        picture = await r.blob();
+      }
+      const part = (v) => String(v).padStart(2, "0");
+      const file = `${name}-${at.getFullYear()}${part(at.getMonth() + 1)}${part(at.getDate())}-${part(at.getHours())}${part(at.getMinutes())}${part(at.getSeconds())}.jpg`;
+      const url = URL.createObjectURL(picture);
+      element("a", { href: url, download: file }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      this.say(`Saved as ${file}`);
+    } catch (e) {
+      this.say(`No snapshot: ${e.message}`, true);
+    }
+  }
+
+  // say shows a short word in the picture.
+  say(what, bad) {
+    text(this.toast, what);
+    this.toast.classList.toggle("bad", Boolean(bad));
+    clearTimeout(this.toasted);
+    this.toasted = setTimeout(() => text(this.toast, ""), bad ? 10_000 : 3500);
   }
 
   record() {
@@ -119,9 +196,10 @@ export class Detail {
   update(s) {
     if (!s || this.closed) return;
     const live = s.live, record = live.record, d = this.screen.viewer;
+    this.root.classList.toggle("off", !s.connected); // figures are of what was
     const st = s.state;
     text(this.sub, [
-      s.connected ? s.wire : "not connected", s.host, s.remote,
+      s.connected ? s.wire : "not connected", s.connected && s.cipher, s.host, s.remote,
       live.width ? `${live.width}×${live.height} ${live.format}` : live.format,
       st.camera?.name, st.mode, st.port && `${st.port} port`, st.policy && `policy ${st.policy}`, st.congestion, st.codec, st.adapting && `adapting: ${st.adapting}`,
     ].filter(Boolean).join(" · "));
@@ -131,12 +209,13 @@ export class Detail {
     this.figure("to screen p50", ms(seen?.p50_ms), `ms${bound(d?.clock_error_ms)}`, "capture to this page's screen, of the last 5 to 10 s, with the bound of the clocks' error. The stamp is early by 4 to 15 ms: the canvas is handed over, the screen shows it a refresh later.");
     this.figure("to screen p99", ms(seen?.p99_ms), "ms", "likewise");
     this.figure("delivered p50", ms(record?.latency?.p50_ms), `ms${bound(record?.clock_error_ms)}`, "capture to delivery at the receiver, open record");
+    this.figure("delivered p99", ms(record?.latency?.p99_ms), "ms", "likewise");
     this.figure("age", ms(live.age_ms), "ms", "of the newest frame at the receiver, now");
+    this.figure("viewers", count(s.viewers), "", "everybody who gets this camera's frames");
     this.figure("frame", kilo(live.frame_bytes), "kB", "the newest frame");
     this.figure("rate", number(live.mbit_per_s), "Mbit/s", "over the last second");
-    this.figure("lost", count(lost), `of ${count(live.total_offered)}`, "frames that the camera produced and the receiver did not deliver", lost > 0);
-    this.figure("freezes", count(live.total_freezes), "", "gaps of at least max(3 × mean, mean + 150 ms)", live.total_freezes > 0);
-    this.figure("viewers", count(s.viewers), "", "everybody who gets this camera's frames");
+    this.figure("lost", count(lost), `of ${count(live.total_offered)}`, "frames that the camera produced and the receiver did not deliver", this.lostRise.see(lost));
+    this.figure("freezes", count(live.total_freezes), "", "gaps of at least max(3 × mean, mean + 150 ms)", this.freezeRise.see(live.total_freezes));
     this.stageRows(record, d);
     this.lossRows(live, d);
     this.controls.update(s);
@@ -171,15 +250,12 @@ export class Detail {
     const key = JSON.stringify([rows, page, live.total_offered]);
     if (key === this.lossKey) return;
     this.lossKey = key;
-    const most = Math.max(1, ...rows.map(([, v]) => v));
-    const line = ([name, v], max) => {
-      const bar = element("meter", { min: 0, max, value: v, "aria-label": name });
-      return element("div", { class: "loss" }, element("span", {}, name), element("span", {}, count(v)), bar);
-    };
+    const line = ([name, v], of) => element("div", { class: of >= 300 && v >= of / 100 ? "loss much" : "loss" }, element("span", {}, name), element("span", {}, count(v)), element("span", {}, part(v, of)));
+    const shown = (d?.shown ?? 0) + (d?.dropped ?? 0) + (d?.overtaken ?? 0) + (d?.failed ?? 0);
     this.losses.replaceChildren(
       element("p", { class: "dim" }, rows.length ? `of ${count(live.total_offered)} frames that the camera produced:` : `None of ${count(live.total_offered)} frames.`),
-      ...rows.map((r) => line(r, most)),
-      ...(page.length ? [element("p", { class: "dim" }, "This page only:"), ...page.map((r) => line(r, Math.max(1, ...page.map(([, v]) => v))))] : []));
+      ...rows.map((r) => line(r, live.total_offered)),
+      ...(page.length ? [element("p", { class: "dim" }, "by this page only:"), ...page.map((r) => line(r, shown))] : []));
   }
 
   async loadRecords() {
@@ -196,6 +272,12 @@ export class Detail {
     })));
     if (all.length === 0) fill(this.records, [{ cells: ["none is finished yet", ...Array(8).fill("")] }]);
   }
+}
+
+// part writes a share: of little, as many digits as tell it from nothing.
+function part(v, of) {
+  const share = of > 0 ? (100 * v) / of : 0;
+  return share < 0.01 ? "< 0.01 %" : `${share < 1 ? share.toFixed(2) : share.toFixed(1)} %`;
 }
 
 function card(title, content, id) {

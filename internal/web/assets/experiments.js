@@ -1,6 +1,7 @@
 // Experiments is the view in which people start experiments on the receiver's
 // cameras, follow them while the cameras go on being watched, and open reports.
 
+import { addressed, command } from "./connect.js";
 import { count, element, json, kilo, ms, number, remember, text } from "./dom.js";
 
 const starter = `name: quality
@@ -36,9 +37,11 @@ export class Experiments {
     this.form = new Form(cameras, (st) => this.started(st));
     this.now = element("div", { class: "lab-now" });
     this.past = element("div", { class: "lab-past" });
-    this.none = element("p", { class: "dim" }, "None yet. What is measured here is kept on the receiver's disk.");
+    this.none = element("div", { class: "lab-none" }, element("p", {}, "None yet."),
+      element("p", { class: "dim" }, "Which setting is best on this camera and this link? An experiment visits each setting several times in random order, while the camera goes on being watched, and says in a report which differences are more than chance."),
+      element("p", { class: "dim" }, "Reports and all measured data are kept on the receiver's disk. The camera has its settings back afterwards."));
     this.trouble = element("p", { class: "answer bad", role: "alert" });
-    this.pastCard = element("section", { class: "card lab-list", "aria-label": "experiments so far" }, element("h3", {}, "So far"), this.none, this.past);
+    this.pastCard = element("section", { class: "card lab-list", "aria-label": "experiments so far" }, element("h2", { class: "head" }, "So far"), this.none, this.past);
     this.root = element("div", { class: "lab" }, this.form.root,
       element("div", { class: "lab-side" }, this.trouble, this.now, this.pastCard));
     this.refresh();
@@ -48,6 +51,7 @@ export class Experiments {
     this.closed = true;
     clearTimeout(this.timer);
     this.form.close();
+    for (const c of this.cards.values()) c.close();
   }
 
   // update is called with every word of the receiver about its cameras.
@@ -135,7 +139,7 @@ class Form {
     this.button = element("button", { class: "primary", type: "submit", disabled: true }, "Start");
     this.why = element("p", { class: "dim", hidden: true });
     this.root = element("form", { class: "card lab-new", "aria-label": "new experiment", onsubmit: (e) => this.start(e) },
-      element("h3", { id: "lab-what" }, "New experiment"), this.why,
+      element("h2", { class: "head", id: "lab-what" }, "New experiment"), this.why,
       field("Camera", this.camera), this.presets, this.planBox,
       element("div", { class: "field" }, element("label", { for: "lab-quick", title: "fewer and shorter records: for a first look" }, "A quick look"), this.quick),
       element("details", {}, element("summary", {}, "Records and repeats"), element("div", { class: "fields" },
@@ -325,6 +329,7 @@ class Running {
   }
 
   close() {
+    this.shot.replaceChildren(); // the camera keeps its screen, and that would keep all of this
     this.root.remove();
   }
 
@@ -383,7 +388,8 @@ class Past {
     this.how = element("span", { class: "dim" });
     this.findings = element("ul", { class: "lab-findings" });
     this.best = element("p", { class: "dim" });
-    this.command = element("code", { class: "command", tabindex: 0 });
+    this.typed = command("");
+    this.command = this.typed.firstChild;
     this.bad = element("p", { class: "answer bad", role: "alert" });
     this.bars = new Bars();
     this.report = element("a", { class: "button primary", href: `${path}/report.html`, target: "_blank", rel: "noopener" }, "Open the report");
@@ -392,7 +398,7 @@ class Past {
     this.may = may;
     this.root = element("details", { class: "lab-one" },
       element("summary", {}, element("span", { class: "lab-title" }, this.chip, element("b", {}, s.name), this.how), this.says),
-      element("div", { class: "lab-body" }, this.findings, this.best, this.command, this.bad, element("div", { class: "scroll-x" }, this.bars.root),
+      element("div", { class: "lab-body" }, this.findings, this.best, this.typed, this.bad, element("div", { class: "scroll-x" }, this.bars.root),
         element("p", { class: "lab-actions" }, this.report, this.folder, this.again)));
   }
 
@@ -423,8 +429,8 @@ class Past {
     text(this.says, s.cause ? s.cause : findings[0] ?? "");
     this.findings.replaceChildren(...findings.map((f) => element("li", {}, f)), ...(s.warnings ?? []).map((w) => element("li", { class: "warn" }, w)));
     text(this.best, s.best ? `Best setting: ${s.best}. To use it:` : "");
-    text(this.command, s.command ?? "");
-    this.command.hidden = !s.command;
+    text(this.command, addressed(s.command ?? ""));
+    this.typed.hidden = !s.command;
     if (s.cause) text(this.bad, s.hint ? `${s.cause} (${s.hint})` : s.cause);
     this.bars.root.hidden = s.records === 0;
     this.bars.update(s);

@@ -74,8 +74,9 @@ function report(s) {
   set("detail", s.frames === 0 ? `No frame of camera ${s.camera} yet.`
     : s.read ? `p90 ${ms(s.p90_ms)}, p99 ${ms(s.p99_ms)} ms · read ${s.read} of ${s.frames} frames · screen ${(1000 / s.refresh_ms).toFixed(0)} Hz`
       + (s.synced ? ` · by the clocks ${ms(s.synced.p50_ms)} ± ${ms(s.synced.clock_error_ms)} ms: ${s.synced.agrees ? "agrees" : "does not agree"}, ${s.synced.why}` : "")
-    : `${s.frames} frames, none of them readable: ${s.now ?? "waiting"}.`);
-  set("hint", s.now ? `${s.now}: ${s.hint ?? ""}` : s.note ?? "");
+    : `${s.frames} frames, none of them readable yet.`);
+  const hint = s.now ? [s.now, s.hint].filter(Boolean).join(": ") : s.note ?? "";
+  set("hint", hint && `${hint[0].toUpperCase()}${hint.slice(1)}.`);
 }
 
 // Each camera may see this screen; what is shown is of the one that reads most.

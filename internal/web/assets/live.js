@@ -225,7 +225,7 @@ export class Live {
   rotate() {
     this.turn = (this.turn + 90) % 360;
     const { width, height } = this.canvas;
-    const copy = new OffscreenCanvas(width, height);
+    const copy = Object.assign(document.createElement("canvas"), { width, height });
     copy.getContext("2d").drawImage(this.canvas, 0, 0);
     this.paint(copy, width, height, 90);
   }

@@ -9,11 +9,13 @@ import { Screen } from "./screen.js";
 
 const main = document.getElementById("main");
 const tabs = document.getElementById("tabs");
+const all = document.getElementById("all");
 const status = document.getElementById("status");
 const lost = document.getElementById("lost");
 const keys = document.getElementById("keys");
 const labLink = document.getElementById("lab");
-const connect = new Connect();
+const connect = new Connect(() => shown === "empty" && main.replaceChildren(empty()));
+const order = new Intl.Collator("en", { numeric: true });
 const cameras = new Map(); // by name: {name, path, screen, tile, tab, status}
 
 let shown; // what main shows now: "grid", "empty", a Detail, or Experiments
@@ -40,6 +42,7 @@ function show() {
   if (labWanted() && shown instanceof Experiments) return;
   if (shown instanceof Detail && shown.camera === camera) return;
   if (shown === "grid" && !camera && cameras.size > 0 && !labWanted()) return grid();
+  if (shown instanceof Detail) remember("lab-camera", shown.camera.name); // whose experiments are likely meant
   if (shown instanceof Detail || shown instanceof Experiments) shown.close();
   main.className = "";
   if (labWanted()) {
@@ -65,17 +68,26 @@ function show() {
     if (c === camera) c.tab.setAttribute("aria-current", "page");
     else c.tab.removeAttribute("aria-current");
   }
+  if (shown === "grid") all.setAttribute("aria-current", "page");
+  else all.removeAttribute("aria-current");
+  centre();
   if (labWanted()) labLink.setAttribute("aria-current", "page");
   else labLink.removeAttribute("aria-current");
   document.title = camera ? `${camera.name} · framepipe` : labWanted() ? "experiments · framepipe" : "framepipe";
 }
 
+// centre has the shown camera's name in view, among many on a phone.
+function centre() {
+  const tab = tabs.querySelector("[aria-current]") ?? all;
+  tabs.scrollLeft = tab.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+}
+
 // grid puts every camera's tile in its place and the screens into the tiles.
 function grid() {
-  for (const c of cameras.values()) {
+  [...cameras.values()].forEach((c, i) => {
     if (c.screen.root.parentNode !== c.tile) c.tile.prepend(c.screen.root);
-    if (c.tile.parentNode !== main) main.append(c.tile);
-  }
+    if (main.children[i] !== c.tile) main.insertBefore(c.tile, main.children[i] ?? null);
+  });
   arrange();
 }
 
@@ -105,23 +117,24 @@ function arrange() {
 addEventListener("resize", arrange);
 
 function empty() {
-  return element("section", { class: "empty" },
-    element("h2", {}, "No camera yet"),
-    element("p", {}, "On the camera's machine:"),
-    element("code", {}, `framepipe send ${location.hostname}`),
-    element("p", {}, "It shows up here by itself."),
-    connect.token ? element("p", {}, element("button", { onclick: () => connect.show() }, "The connect string")) : undefined);
+  return element("section", { class: "empty" }, element("h2", {}, "No camera yet"), connect.guide());
 }
 
+// add makes a camera's parts. Cameras are in the order of their names, whichever
+// came first, so that each stays in its place.
 function add(name) {
   const path = `cameras/${encodeURIComponent(name)}`;
   const c = { name, path, screen: new Screen(name, path) };
   c.facts = element("span", { class: "tile-facts" });
-  c.tile = element("a", { class: "tile", href: `#/${encodeURIComponent(name)}`, "aria-label": `camera ${name}: open` },
+  c.tile = element("a", { class: "tile", href: `#/${encodeURIComponent(name)}` },
     c.screen.root, element("span", { class: "tile-name" }, element("b", {}, name), c.facts));
   c.tab = element("a", { href: `#/${encodeURIComponent(name)}` }, name);
-  tabs.append(c.tab);
-  cameras.set(name, c);
+  const sorted = [...cameras.values(), c].sort((a, b) => order.compare(a.name, b.name));
+  cameras.clear();
+  for (const c of sorted) {
+    cameras.set(c.name, c);
+    tabs.append(c.tab);
+  }
   return c;
 }
 
@@ -138,18 +151,23 @@ function remove(c) {
 
 function facts(s) {
   if (!s.connected) return "not connected";
-  return [s.wire, s.state.mode, s.live.format, s.live.mbit_per_s > 0 && `${number(s.live.mbit_per_s)} Mbit/s`].filter(Boolean).join(" · ");
+  return [s.wire === "v0" && "v0", s.live.width > 0 ? `${s.live.width}×${s.live.height} ${s.live.format}` : s.live.format, s.live.mbit_per_s > 0 && `${number(s.live.mbit_per_s)} Mbit/s`].filter(Boolean).join(" · ");
 }
 
 // --- asking the receiver ---
 
 async function refresh() {
-  let all;
+  let list;
   try {
-    all = await json("cameras", { signal: AbortSignal.timeout(5000) });
-  } catch {
-    if (reachable !== false) {
-      lost.textContent = "Connection to the receiver lost. Trying again; the page goes on by itself when it is back.";
+    list = await json("cameras", { signal: AbortSignal.timeout(5000) });
+  } catch (e) {
+    if (e.status === 401) { // the login is over, or the receiver has another token
+      location.assign("login");
+      return;
+    }
+    const what = e.status ? `The receiver refuses: ${e.message}` : "Connection to the receiver lost. Trying again; the page goes on by itself when it is back.";
+    if (reachable !== false || lost.textContent !== what) {
+      lost.textContent = what;
       lost.hidden = false;
       text(status, "not connected");
       status.className = "bad";
@@ -170,18 +188,21 @@ async function refresh() {
   reachable = true;
   lost.hidden = true;
   main.classList.remove("stale");
-  for (const s of all) {
+  for (const s of list) {
     const c = cameras.get(s.name) ?? add(s.name);
     c.status = s;
     c.screen.update(s);
     text(c.facts, facts(s));
-    c.tab.classList.toggle("off", !s.connected);
+    if (c.tab.classList.contains("off") === s.connected) {
+      c.tab.classList.toggle("off", !s.connected);
+      centre();
+    }
   }
-  for (const c of [...cameras.values()]) if (!all.some((s) => s.name === c.name)) remove(c);
-  const n = all.filter((s) => s.connected).length;
-  text(status, all.length === 0 ? "no camera" : n === all.length ? (n === 1 ? "live" : `${n} cameras live`) : `${n} of ${all.length} live`);
-  status.className = n === all.length ? "good" : "bad";
-  tabs.hidden = all.length < 2;
+  for (const c of [...cameras.values()]) if (!list.some((s) => s.name === c.name)) remove(c);
+  const n = list.filter((s) => s.connected).length;
+  text(status, list.length === 0 ? "no camera" : n === list.length ? (n === 1 ? "live" : `${n} live`) : `${n} of ${list.length} live`);
+  status.className = list.length === 0 ? "" : n === list.length ? "good" : "bad";
+  tabs.hidden = list.length < 2;
   show();
   if (shown instanceof Detail) shown.update(shown.camera.status);
   if (shown instanceof Experiments) shown.update();
@@ -215,6 +236,9 @@ function nextTheme() {
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => theme(document.documentElement.dataset.theme));
 document.getElementById("theme").addEventListener("click", nextTheme);
 document.getElementById("help").addEventListener("click", () => keys.showModal());
+const keysOn = document.getElementById("keys-on");
+keysOn.checked = remember("keys") !== "off";
+keysOn.addEventListener("change", () => remember("keys", keysOn.checked ? "on" : "off"));
 keys.addEventListener("click", (e) => e.target === keys && keys.close());
 
 // --- keyboard ---
@@ -236,16 +260,17 @@ document.addEventListener("keydown", (e) => {
     ArrowLeft: () => detail && step(-1),
     ArrowRight: () => detail && step(1),
     e: () => (location.hash = "#experiments"),
-    Escape: () => shown instanceof Experiments ? go("") : detail && !document.fullscreenElement && cameras.size > 0 && go(""),
+    Escape: () => detail?.leaveFull() ? undefined : shown instanceof Experiments ? go("") : detail && !document.fullscreenElement && cameras.size > 0 && go(""),
     f: () => detail?.fullscreen(),
     r: () => detail?.rotate(),
     s: () => detail?.snapshot(),
     v: () => detail?.record(),
-    h: () => document.body.classList.toggle("nohud"),
+    h: () => detail ? detail.figuresInPicture() : document.body.classList.toggle("nohud"),
     c: () => detail?.focusControls(),
     " ": () => !onButton && detail?.freeze(),
   };
   const key = e.key.length === 1 ? e.key.toLowerCase() : e.key;
+  if (!keysOn.checked && key !== "Escape") return;
   if (/^[1-9]$/.test(key)) {
     const name = [...cameras.keys()][key - 1];
     if (name) go(name);

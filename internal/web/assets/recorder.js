@@ -11,18 +11,20 @@ export const lasted = (s) => {
 const megabytes = (b) => (b < 1e9 ? `${(b / 1e6).toFixed(1)} MB` : `${(b / 1e9).toFixed(2)} GB`);
 
 export class Recorder {
-  constructor(path, changed) {
+  constructor(name, path, changed) {
+    this.own = new RegExp(`^${name.replaceAll(".", "\\.")}-\\d{8}-\\d{6}`); // as the receiver names files
     this.path = path;
     this.changed = changed;
     this.button = element("button", { class: "icon record", title: "record (V)", "aria-label": "record", "aria-pressed": "false", onclick: () => this.toggle() }, icon("record"));
     this.every = element("select", { id: "record-every", "aria-label": "which frames are recorded" },
       ...[["", "every frame"], ["1", "timelapse, one a second"], ["5", "timelapse, one each 5 s"], ["10", "timelapse, one each 10 s"], ["60", "timelapse, one a minute"], ["600", "timelapse, one each 10 min"]]
         .map(([v, t]) => element("option", { value: v }, t)));
-    this.line = element("p", { class: "dim", role: "status" });
+    this.line = element("p", { class: "dim" }); // counts, and is therefore no status
+    this.said = element("p", { class: "hide", role: "status" });
     this.bad = element("p", { class: "answer bad", role: "alert" });
     this.files = element("ul", { class: "files" });
     this.card = element("section", { class: "card", id: "recording" }, element("h3", {}, "Recording"),
-      element("div", { class: "field" }, element("label", { for: "record-every" }, "Record"), this.every), this.line, this.bad, this.files);
+      element("div", { class: "field" }, element("label", { for: "record-every" }, "Record"), this.every), this.line, this.said, this.bad, this.files);
     text(this.line, "Nothing is being recorded.");
     this.list();
   }
@@ -47,9 +49,9 @@ export class Recorder {
     this.status = s;
     const on = Boolean(s?.recording);
     if (on !== this.on) {
+      if (this.on !== undefined || on) text(this.said, on ? "recording" : "recording ended");
       this.on = on;
       this.button.setAttribute("aria-pressed", on);
-      this.button.setAttribute("aria-label", on ? "stop recording" : "record");
       this.button.title = on ? "stop recording (V)" : "record (V)";
       this.button.replaceChildren(icon(on ? "stop" : "record"));
       this.every.disabled = on;
@@ -68,7 +70,7 @@ export class Recorder {
     } catch {
       return;
     }
-    files.sort((a, b) => (a.modified < b.modified ? 1 : -1));
+    files = files.filter((f) => this.own.test(f.name)).sort((a, b) => (a.modified < b.modified ? 1 : -1));
     this.files.replaceChildren(...files.slice(0, 5).map((f) => element("li", {},
       element("a", { href: `recordings/${encodeURIComponent(f.name)}`, download: f.name }, f.name),
       element("span", { class: "dim" }, ` ${f.bytes < 1e5 ? `${kilo(f.bytes)} kB` : megabytes(f.bytes)}, ${clockShort(Date.parse(f.modified) / 1000)}`))));

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"image/jpeg"
+	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +103,11 @@ func TestMJPEG(t *testing.T) {
 			i := c.Info()
 			if i.Width != tc.gotW || i.Height != tc.gotH || i.Format != "jpeg" || i.FPS < tc.gotFPS-0.1 || i.FPS > tc.gotFPS+0.1 || i.Driver != "uvcvideo" || i.Name != usbIdentity.Name {
 				t.Fatalf("%+v", i)
+			}
+			if !slices.ContainsFunc(i.Sizes, func(s capture.Size) bool {
+				return s.Width == i.Width && s.Height == i.Height && slices.ContainsFunc(s.FPS, func(fps float64) bool { return math.Abs(fps-i.FPS) < 0.1 })
+			}) {
+				t.Errorf("%dx%d at %g fps is not among what it offers: %v", i.Width, i.Height, i.FPS, i.Sizes)
 			}
 			last := 0
 			for range 8 {

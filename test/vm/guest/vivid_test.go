@@ -114,6 +114,9 @@ func TestFormats(t *testing.T) {
 			if i.Format != tc.native || i.Width != tc.gotW || i.Height != tc.gotH {
 				t.Fatalf("got %s %dx%d, want %s %dx%d", i.Format, i.Width, i.Height, tc.native, tc.gotW, tc.gotH)
 			}
+			if len(i.Sizes) == 0 { // a choice of sizes for the page
+				t.Error("it tells no sizes")
+			}
 			if noted := strings.Contains(strings.Join(i.Notes, ";"), "was asked for"); noted != (tc.w != tc.gotW || tc.h != tc.gotH) {
 				t.Errorf("notes: %q", i.Notes)
 			}
