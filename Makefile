@@ -29,8 +29,10 @@ bench: ## all benchmarks, into docs/performance/bench.txt in Go benchmark format
 bench-links: ## latency and age on bad links, by policy: table and plots in docs/; root, two hours, LINKS=-quick 12 minutes
 	go run ./test/links -out docs/links $(LINKS)
 
-bench-peers: ## side by side with other programs, in one run: table and plot in docs/performance.md
+bench-peers: ## side by side with other programs, in turns: tables and plots in docs/performance.md (PEER_GO2RTC=PATH, PEER_USTREAMER=PATH)
 	go run ./test/benchcodec $(PEERS)
+	go run ./test/bench -reps 3 -doc docs/performance.md
+	go run ./test/fanout -reps 3 -for 5s -doc docs/performance.md
 
 bench-browser: ## what a real Chromium displays and how late, held against the goals (a quiet machine, Debian's chromium and xvfb, 4 minutes)
 	go test -count=1 -v -run 'Figures|FramesAreDisplayed|FourCameras|WaysToShow|GlassSees' ./test/browser -figures

@@ -27,12 +27,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"framepipe/test/release"
+	"framepipe/test/sheet"
 )
 
 func main() {
@@ -43,6 +43,7 @@ func main() {
 	smallOnly := flag.Bool("small", false, "measure what matters on small machines, and nothing else")
 	sealing := flag.Int("seal", 0, "(for itself) encrypt so many frames")
 	arm := flag.Bool("tls-arm64", false, "count the instructions that encryption takes on arm64, and nothing else")
+	doc := flag.String("doc", "", "write the table into this `file`, between its marks")
 	flag.Parse()
 	if *sealing > 0 || *arm {
 		err := error(nil)
@@ -64,7 +65,7 @@ func main() {
 		}
 		return
 	}
-	if err := run(*reps, *long, *encrypted, *smallOnly); err != nil {
+	if err := run(*reps, *long, *encrypted, *smallOnly, *doc); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -77,7 +78,7 @@ type bench struct {
 	pil      string // its version of PIL; empty = it has none
 }
 
-func run(reps int, long, encrypted, smallOnly bool) error {
+func run(reps int, long, encrypted, smallOnly bool, doc string) error {
 	dir, err := os.MkdirTemp("", "framepipe-bench-")
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func run(reps int, long, encrypted, smallOnly bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("goos: %s\ngoarch: %s\ncpu: %s\ngo: %s\nframe-bytes: %d\n", runtime.GOOS, runtime.GOARCH, cpu(), runtime.Version(), size)
+	fmt.Printf("goos: %s\ngoarch: %s\ncpu: %s\ngo: %s\nframe-bytes: %d\n", runtime.GOOS, runtime.GOARCH, sheet.Processor(), runtime.Version(), size)
 	fmt.Println("Unit frames/s better=higher\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit rss-MB better=lower")
 	if encrypted {
 		return b.encryption(reps)
@@ -132,10 +133,28 @@ func run(reps int, long, encrypted, smallOnly bool) error {
 	if err := b.small(reps); err != nil {
 		return fmt.Errorf("small machines: %w", err)
 	}
-	v1, py, reads := median(fps["program=framepipe/wire=v1"]), median(fps["program=python/wire=v0"]), median(fps["program=python-reads-only/wire=v0"])
+	v1, py, reads := sheet.Median(fps["program=framepipe/wire=v1"]), sheet.Median(fps["program=python/wire=v0"]), sheet.Median(fps["program=python-reads-only/wire=v0"])
 	fmt.Printf("# one connection over loopback, %d-byte JPEG, medians of %d interleaved runs: %.0f frames/s on wire v1, %.0f by the Python pair: %.1f x; %.0f by one whose server only reads: %.1f x; our sender on v0 to a bare Go sink %.0f: v1 into receive is %.2f x of that\n",
-		size, reps, v1, py, v1/py, reads, v1/reads, median(fps["program=bare-go-sink/wire=v0"]), v1/median(fps["program=bare-go-sink/wire=v0"]))
-	return nil
+		size, reps, v1, py, v1/py, reads, v1/reads, sheet.Median(fps["program=bare-go-sink/wire=v0"]), v1/sheet.Median(fps["program=bare-go-sink/wire=v0"]))
+	if doc == "" {
+		return nil
+	}
+	text := fmt.Sprintf("%s. One connection over loopback, %d-byte JPEGs as fast as they go; medians of %d interleaved runs.\n\n| sender → receiver | frames/s | wire v1 beside it |\n|---|---:|---:|\n", sheet.Machine(), size, reps)
+	pil := "opens each picture with PIL " + b.pil
+	if b.pil == "" {
+		pil = "looks for each picture's size; no PIL on this machine"
+	}
+	for _, r := range [][2]string{
+		{"`send` → `receive`, wire v1: stamps, acknowledgements, ledger", "program=framepipe/wire=v1"},
+		{"`send` → `receive`, wire v0", "program=framepipe/wire=v0"},
+		{"`send`, wire v0 → a bare Go program that only reads", "program=bare-go-sink/wire=v0"},
+		{"a pair of Python scripts, wire v0; the server " + pil, "program=python/wire=v0"},
+		{"the same; the server only reads", "program=python-reads-only/wire=v0"},
+	} {
+		m := sheet.Median(fps[r[1]])
+		text += fmt.Sprintf("| %s | %.0f | %.2f × |\n", r[0], m, v1/m)
+	}
+	return sheet.Replace(doc, "ingest", text)
 }
 
 // writeFrames makes the frame that is sent, of about the origin's mean size, as a
@@ -373,25 +392,4 @@ func freeAddr() (string, error) {
 	}
 	defer ln.Close()
 	return ln.Addr().String(), nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if len(v) == 0 {
-		return 0
-	}
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-}
-
-func cpu() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return "unknown"
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"framepipe/test/sheet"
 )
 
 // small measures what matters on small machines: the program's size, how soon the
@@ -42,7 +44,7 @@ func (b *bench) small(reps int) error {
 		return fmt.Errorf("collections: %w", err)
 	}
 	fmt.Printf("BenchmarkSmall/what=receiver,640x480,30fps 1 %.1f gc-runs/min %.3f longest-gc-pause-ms\n", runs, pause)
-	fmt.Printf("# start to first frame: median %.1f ms of %d, of which up to 33 are the synthetic camera's first interval\n", median(starts), len(starts))
+	fmt.Printf("# start to first frame: median %.1f ms of %d, of which up to 33 are the synthetic camera's first interval\n", sheet.Median(starts), len(starts))
 	return nil
 }
 

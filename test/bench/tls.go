@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"framepipe/test/sheet"
 )
 
 // encryption measures what TLS costs: frames per second of one unpaced connection, and
@@ -37,7 +39,7 @@ func (b *bench) encryption(reps int) error {
 	}
 	for _, name := range names[1:] {
 		fmt.Printf("# %s: %.2f x the frames/s of the clear, %.1f us more of processor time a frame on both sides together (medians of %d interleaved runs)\n",
-			ciphers[name], median(fps[name])/median(fps["off"]), median(cpu[name])-median(cpu["off"]), reps)
+			ciphers[name], sheet.Median(fps[name])/sheet.Median(fps["off"]), sheet.Median(cpu[name])-sheet.Median(cpu["off"]), reps)
 	}
 	return nil
 }

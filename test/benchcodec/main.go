@@ -26,6 +26,7 @@ import (
 	"framepipe/frame"
 	"framepipe/mjpeg"
 	"framepipe/pixfmt"
+	"framepipe/test/sheet"
 )
 
 const quality = 85
@@ -90,13 +91,13 @@ func run(only string, rounds int, each time.Duration, doc, plot string) error {
 	if only != "" {
 		return nil
 	}
-	if err := replace(doc, "codec", b.table()); err != nil {
+	if err := sheet.Replace(doc, "codec", b.table()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(plot), 0o777); err != nil {
 		return err
 	}
-	return b.plot(plot + ".svg")
+	return sheet.Bars(plot+".svg", "ms per frame", b.bars())
 }
 
 type bench struct {

@@ -3,18 +3,12 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-
 	"framepipe/frame"
 	"framepipe/pixfmt"
+	"framepipe/test/sheet"
 )
 
 // scene is a picture of shapes with hard edges, texture, smooth shades and some noise.
@@ -55,8 +49,8 @@ func (r *row) median() time.Duration { return r.got[len(r.got)/2] }
 // table gives all rows, each beside the first of its work.
 func (b *bench) table() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s; Go %s; %s. JPEG quality %d, 4:2:0. Medians of %d interleaved rounds; processor time per frame in milliseconds where nothing else is said.\n\n",
-		machine(), strings.TrimPrefix(runtime.Version(), "go"), time.Now().UTC().Format("2 January 2006"), quality, len(b.rows[0].got))
+	fmt.Fprintf(&s, "%s. JPEG quality %d, 4:2:0. Medians of %d interleaved rounds; processor time per frame in milliseconds where nothing else is said.\n\n",
+		sheet.Machine(), quality, len(b.rows[0].got))
 	s.WriteString("| work | by | ms | smallest … largest | beside the first | |\n|---|---|---:|---|---:|---|\n")
 	first := map[string]time.Duration{}
 	for _, r := range b.inOrder() {
@@ -91,60 +85,11 @@ func (b *bench) inOrder() []*row {
 	return out
 }
 
-// machine describes where this ran.
-func machine() string {
-	name := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				name = strings.TrimSpace(value)
-				break
-			}
-		}
+// bars has one for each row.
+func (b *bench) bars() []sheet.Bar {
+	var out []sheet.Bar
+	for _, r := range b.inOrder() {
+		out = append(out, sheet.Bar{Label: r.work + ": " + r.by, Value: r.median().Seconds() * 1e3})
 	}
-	build := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "CGO_ENABLED" && s.Value == "0" {
-				build = ", built without cgo"
-			}
-		}
-	}
-	return fmt.Sprintf("%s, %d processors, %s%s", name, runtime.NumCPU(), runtime.GOOS, build)
-}
-
-// replace puts text between two marks of a document: <!-- name --> and <!-- /name -->.
-func replace(doc, name, text string) error {
-	b, err := os.ReadFile(doc)
-	if err != nil {
-		return err
-	}
-	head, rest, ok := strings.Cut(string(b), "<!-- "+name+" -->\n")
-	_, tail, ok2 := strings.Cut(rest, "<!-- /"+name+" -->")
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no marks <!-- %s --> and <!-- /%s -->", doc, name, name)
-	}
-	return os.WriteFile(doc, []byte(head+"<!-- "+name+" -->\n"+text+"<!-- /"+name+" -->"+tail), 0o666)
-}
-
-// plot draws a bar for each row.
-func (b *bench) plot(name string) error {
-	p := plot.New()
-	p.X.Label.Text = "ms per frame"
-	rows := b.inOrder()
-	var values plotter.Values
-	var labels []string
-	for i := len(rows) - 1; i >= 0; i-- {
-		values = append(values, rows[i].median().Seconds()*1e3)
-		labels = append(labels, rows[i].work+": "+rows[i].by)
-	}
-	bars, err := plotter.NewBarChart(values, vg.Points(9))
-	if err != nil {
-		return err
-	}
-	bars.Horizontal = true
-	p.Add(bars)
-	p.NominalY(labels...)
-	p.X.Min = 0
-	return p.Save(9*vg.Inch, vg.Length(len(rows))*vg.Points(15)+40, name)
+	return out
 }

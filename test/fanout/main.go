@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"framepipe/test/release"
+	"framepipe/test/sheet"
 )
 
 func main() {
@@ -39,6 +40,7 @@ func main() {
 	reps := flag.Int("reps", 3, "repetitions; the programs take turns")
 	length := flag.Duration("for", 10*time.Second, "how long each is measured")
 	only := flag.String("only", "", "names of the cases to run, separated by commas; all without")
+	doc := flag.String("doc", "", "write the table into this `file`, between its marks, and a plot beside it (performance/fanout.svg)")
 	asViewers := flag.Int("viewers", 0, "(for itself) be so many viewers of the addresses that follow")
 	asFloor := flag.String("floor", "", "(for itself) serve FILE here")
 	asFeed := flag.String("feed", "", "(for itself) be a camera here that shows FILE")
@@ -53,7 +55,7 @@ func main() {
 	case *asFeed != "":
 		err = feed(*asFeed, flag.Arg(0), *fps)
 	default:
-		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }))
+		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }), *doc)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -93,9 +95,10 @@ type figures struct {
 type bench struct {
 	dir, exe, self string
 	go2rtc         string // "" = not here
+	peerName       string // what it says of itself
 }
 
-func run(reps int, length time.Duration, only []string) error {
+func run(reps int, length time.Duration, only []string, doc string) error {
 	dir, err := os.MkdirTemp("", "framepipe-fanout-")
 	if err != nil {
 		return err
@@ -116,10 +119,15 @@ func run(reps int, length time.Duration, only []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.go2rtc, err)
 		}
+		b.peerName = strings.TrimSpace(string(version))
+		if f := strings.Fields(b.peerName); len(f) > 2 && f[1] == "version" {
+			b.peerName = f[0] + " " + f[2]
+		}
 		fmt.Printf("peer: %s\n", strings.TrimSpace(string(version)))
 	}
 	fmt.Printf("goos: %s\ngoarch: %s\ngo: %s\ncpus: %d\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU())
 	fmt.Println("Unit us/frame better=lower\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit kB/viewer better=lower")
+	var t table
 	for _, w := range cases {
 		if len(only) > 0 && !slices.Contains(only, w.name) {
 			continue
@@ -144,6 +152,7 @@ func run(reps int, length time.Duration, only []string) error {
 			}
 		}
 		cpu, p99 := map[string][]float64{}, map[string][]float64{}
+		all := map[string][]figures{}
 		for range reps {
 			for _, p := range programs {
 				f, err := p.run(w, length)
@@ -151,17 +160,31 @@ func run(reps int, length time.Duration, only []string) error {
 					return fmt.Errorf("%s: %s: %w", w.name, p.name, err)
 				}
 				cpu[p.name], p99[p.name] = append(cpu[p.name], f.CPU), append(p99[p.name], f.P99)
+				all[p.name] = append(all[p.name], f)
 				print(p.name, w, f)
 			}
 		}
-		ours := median(cpu["framepipe"])
-		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame, latency p99 %.1f ms", w.name, ours, median(p99["framepipe"]))
+		ours := sheet.Median(cpu["framepipe"])
+		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame, latency p99 %.1f ms", w.name, ours, sheet.Median(p99["framepipe"]))
 		for _, p := range programs[1:] {
-			line += fmt.Sprintf("; %s %.1f us, %.1f ms: %.2f x", p.name, median(cpu[p.name]), median(p99[p.name]), ours/median(cpu[p.name]))
+			line += fmt.Sprintf("; %s %.1f us, %.1f ms: %.2f x", p.name, sheet.Median(cpu[p.name]), sheet.Median(p99[p.name]), ours/sheet.Median(cpu[p.name]))
 		}
 		fmt.Println(line)
+		for _, p := range programs {
+			name := p.name
+			if name == "go2rtc" {
+				name = b.peerName
+			}
+			t.add(w, name, all[p.name])
+		}
 	}
-	return nil
+	if doc == "" {
+		return nil
+	}
+	if err := sheet.Replace(doc, "fanout", t.text(reps, length)); err != nil {
+		return err
+	}
+	return sheet.Bars(filepath.Join(filepath.Dir(doc), "performance", "fanout.svg"), "µs of the server's processor time per delivered frame", t.bars)
 }
 
 func print(program string, w work, f figures) {
@@ -368,12 +391,4 @@ func freeAddr() (string, error) {
 	}
 	defer ln.Close()
 	return ln.Addr().String(), nil
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if len(v) == 0 {
-		return 0
-	}
-	return v[len(v)/2]
 }
