@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +23,7 @@ import (
 	"framepipe/internal/web"
 	"framepipe/mjpeg"
 	"framepipe/stream"
+	"framepipe/test/preload"
 )
 
 // What a whole program needs to serve a raw camera to one viewer: capture,
@@ -32,9 +31,6 @@ import (
 // loop, the receiver and the web server of `framepipe receive --source`, in a
 // process of its own; its camera hands out the same bytes in memory as that which
 // is preloaded into ustreamer, and neither copies them.
-
-//go:embed testdata/camera.c
-var cameraC []byte
 
 const (
 	serveWork          = "serve yuyv 1280x720, 30 fps, one viewer"
@@ -88,7 +84,7 @@ func (b *bench) serving() error {
 			b.missing = append(b.missing, peer.by+": "+err.Error())
 			continue
 		}
-		lib, err := b.buildCamera()
+		lib, err := preload.Build(b.dir)
 		if err != nil {
 			b.missing = append(b.missing, peer.by+": its camera cannot be built: "+err.Error())
 			continue
@@ -110,24 +106,11 @@ func (b *bench) serving() error {
 			host, port, _ := net.SplitHostPort(addr)
 			cmd := exec.Command(path, "--device", device, "--format", "yuyv", "--resolution", fmt.Sprintf("%dx%d", serveW, serveH),
 				"--desired-fps", strconv.Itoa(serveFPS), "--quality", strconv.Itoa(quality), "--host", host, "--port", port)
-			cmd.Env = append(os.Environ(), "LD_PRELOAD="+lib, "CAMERA_PATH="+device, "CAMERA_FRAMES="+raw,
-				"CAMERA_WIDTH="+strconv.Itoa(serveW), "CAMERA_HEIGHT="+strconv.Itoa(serveH), "CAMERA_FPS="+strconv.Itoa(serveFPS))
+			cmd.Env = (&preload.Camera{Frames: raw, Width: serveW, Height: serveH, FPS: serveFPS}).Environment(lib, device)
 			return served(cmd, addr, "/stream")
 		})
 	}
 	return nil
-}
-
-func (b *bench) buildCamera() (string, error) {
-	src, lib := filepath.Join(b.dir, "camera.c"), filepath.Join(b.dir, "camera.so")
-	if err := os.WriteFile(src, cameraC, 0o600); err != nil {
-		return "", err
-	}
-	out, err := exec.Command(cmp.Or(os.Getenv("CC"), "gcc"), "-O2", "-Wall", "-shared", "-fPIC", "-o", lib, src, "-ldl").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return lib, nil
 }
 
 func freeAddr() (string, error) {

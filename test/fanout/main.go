@@ -96,6 +96,9 @@ type bench struct {
 	dir, exe, self string
 	go2rtc         string // "" = not here
 	peerName       string // what it says of itself
+	ustreamer      string // "" = not here
+	ustreamerName  string
+	cameraLib      string // the camera that is preloaded into it
 }
 
 func run(reps int, length time.Duration, only []string, doc string) error {
@@ -125,6 +128,12 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 		}
 		fmt.Printf("peer: %s\n", strings.TrimSpace(string(version)))
 	}
+	if err := b.findUstreamer(); err != nil {
+		return fmt.Errorf("ustreamer: %w", err)
+	}
+	if b.ustreamer != "" {
+		fmt.Printf("peer: %s\n", b.ustreamerName)
+	}
 	fmt.Printf("goos: %s\ngoarch: %s\ngo: %s\ncpus: %d\n", runtime.GOOS, runtime.GOARCH, runtime.Version(), runtime.NumCPU())
 	fmt.Println("Unit us/frame better=lower\nUnit p50-ms better=lower\nUnit p99-ms better=lower\nUnit kB/viewer better=lower")
 	var t table
@@ -150,6 +159,12 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 					run  func(work, time.Duration) (figures, error)
 				}{"go2rtc", b.peer})
 			}
+			if b.ustreamer != "" {
+				programs = append(programs, struct {
+					name string
+					run  func(work, time.Duration) (figures, error)
+				}{"ustreamer", b.pass})
+			}
 		}
 		cpu, p99 := map[string][]float64{}, map[string][]float64{}
 		all := map[string][]figures{}
@@ -174,6 +189,8 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 			name := p.name
 			if name == "go2rtc" {
 				name = b.peerName
+			} else if name == "ustreamer" {
+				name = b.ustreamerName
 			}
 			t.add(w, name, all[p.name])
 		}

@@ -1,6 +1,8 @@
 // A camera for programs that reach V4L2 through libc: preloaded, it answers for
 // one path as a driver for raw YUYV would, and shows the frames of a file over and
-// over at a steady rate. So a C program can be measured on a machine without a
+// over at a steady rate. With CAMERA_JPEG it is one for JPEG: the file is one picture,
+// into whose comment the time of each frame is written (bytes 6 to 13, nanoseconds
+// since 1970, big endian; test/fanout). So a C program can be measured on a machine without a
 // camera. The file descriptor is a timer, which select(2) and poll(2) understand.
 //
 // CAMERA_PATH, CAMERA_FRAMES (a file), CAMERA_WIDTH, CAMERA_HEIGHT, CAMERA_FPS.
@@ -23,7 +25,7 @@
 enum { most = 16 };
 
 static struct {
-	int fd, width, height, rate;
+	int fd, width, height, rate, jpeg;
 	size_t bytes, frames; // of a frame; how many the file has
 	char *file;
 	char *buffer[most];
@@ -47,8 +49,9 @@ static int open_camera(void) {
 	if (f < 0 || fstat(f, &st))
 		return -1;
 	cam.width = number("CAMERA_WIDTH"), cam.height = number("CAMERA_HEIGHT"), cam.rate = number("CAMERA_FPS");
-	cam.bytes = (size_t)cam.width * cam.height * 2;
-	cam.frames = st.st_size / cam.bytes;
+	cam.jpeg = number("CAMERA_JPEG");
+	cam.bytes = cam.jpeg ? (size_t)st.st_size : (size_t)cam.width * cam.height * 2;
+	cam.frames = cam.bytes ? st.st_size / cam.bytes : 0;
 	cam.file = mmap(0, st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, f, 0);
 	close(f);
 	if (!cam.frames || cam.file == MAP_FAILED)
@@ -98,8 +101,8 @@ int munmap(void *at, size_t n) {
 
 static void describe(struct v4l2_pix_format *p) {
 	memset(p, 0, sizeof *p);
-	p->width = cam.width, p->height = cam.height, p->pixelformat = V4L2_PIX_FMT_YUYV;
-	p->field = V4L2_FIELD_NONE, p->bytesperline = 2 * cam.width, p->sizeimage = cam.bytes, p->colorspace = V4L2_COLORSPACE_SRGB;
+	p->width = cam.width, p->height = cam.height, p->pixelformat = cam.jpeg ? V4L2_PIX_FMT_JPEG : V4L2_PIX_FMT_YUYV;
+	p->field = V4L2_FIELD_NONE, p->bytesperline = cam.jpeg ? 0 : 2 * cam.width, p->sizeimage = cam.bytes, p->colorspace = V4L2_COLORSPACE_SRGB;
 }
 
 static int request(struct v4l2_requestbuffers *r) {
@@ -132,6 +135,12 @@ static int take(struct v4l2_buffer *b) {
 	b->bytesused = b->length = cam.bytes, b->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | V4L2_BUF_FLAG_MAPPED, b->field = V4L2_FIELD_NONE;
 	b->sequence = cam.seq, b->memory = V4L2_MEMORY_MMAP, b->m.offset = b->index * 4096;
 	b->timestamp.tv_sec = now.tv_sec, b->timestamp.tv_usec = now.tv_nsec / 1000;
+	if (cam.jpeg && cam.bytes > 14) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		uint64_t t = now.tv_sec * 1000000000ull + now.tv_nsec;
+		for (int i = 0; i < 8; i++)
+			cam.buffer[b->index][6 + i] = t >> (56 - 8 * i);
+	}
 	return 0;
 }
 
@@ -157,7 +166,7 @@ int ioctl(int fd, unsigned long what, ...) {
 		struct v4l2_fmtdesc *f = arg;
 		if (f->index)
 			return errno = EINVAL, -1;
-		f->pixelformat = V4L2_PIX_FMT_YUYV;
+		f->pixelformat = cam.jpeg ? V4L2_PIX_FMT_JPEG : V4L2_PIX_FMT_YUYV;
 		return 0;
 	}
 	case VIDIOC_S_FMT:
