@@ -30,6 +30,7 @@ bench-links: ## latency and age on bad links, by policy: table and plots in docs
 	go run ./test/links -out docs/links $(LINKS)
 
 bench-peers: ## side by side with other programs, in turns: tables and plots in docs/performance.md (PEER_GO2RTC=PATH, PEER_USTREAMER=PATH)
+	-bash test/setup ustreamer gcc python3-pil
 	go run ./test/benchcodec $(PEERS)
 	go run ./test/bench -reps 3 -doc docs/performance.md
 	go run ./test/fanout -reps 3 -for 5s -doc docs/performance.md
