@@ -50,7 +50,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-pixels", Value: stream.DefaultMaxPixels, Usage: "largest picture in pixels, looked at before it is decoded"},
 		&cli.IntFlag{Name: "max-connections", Usage: "most connections to --listen at once", DefaultText: "16 more than twice --max-cameras"},
-		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to each port at once from one address"},
+		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to --listen at once from one address; to --http ten times as many, where a page keeps one for each camera"},
 		&cli.IntFlag{Name: "max-viewers", Value: web.DefaultMaxConns, Usage: "most connections to --http at once"},
 		&cli.DurationFlag{Name: "handshake-timeout", Value: stream.DefaultHandshake, Usage: "how long a peer may take to introduce itself"},
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
@@ -96,7 +96,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
-	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: cfg.PerAddress}
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress}
 	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || cfg.Handshake < time.Second || cfg.Timeout < time.Second {
 		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers, --handshake-timeout or --idle-timeout is too small")
 	}
@@ -144,6 +144,11 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	defer stop()
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
+
+// pageConns is how many more connections one address may have to the page than to
+// --listen: a page has one for each camera and some beside, people have several pages,
+// and behind one address there may be several people.
+const pageConns = 10
 
 func listenError(err error, flag, addr string) error {
 	hint := ""
