@@ -35,6 +35,7 @@ type Feed struct {
 	remote   string
 	software string
 	host     string
+	cipher   string // "" = in the clear
 	session  uint64
 	lastSeq  uint64
 	received uint64
@@ -132,7 +133,8 @@ type Status struct {
 	Cause      string         `json:"cause,omitempty"` // why it is not connected
 	Breaks     uint64         `json:"disconnects"`     // how often it was gone since it was first met
 	Remote     string         `json:"remote,omitempty"`
-	Wire       string         `json:"wire"` // v0, v1, local, bus
+	Wire       string         `json:"wire"`             // v0, v1, local, bus
+	Cipher     string         `json:"cipher,omitempty"` // of TLS, as the standards call it; none = in the clear
 	Software   string         `json:"software,omitempty"`
 	Host       string         `json:"host,omitempty"`
 	Session    string         `json:"session,omitempty"`
@@ -183,7 +185,7 @@ func (f *Feed) brief(now frame.ReceiverTime) Status {
 	case f.v0:
 		s.Wire = "v0"
 	default:
-		s.Session = sessionText(f.session)
+		s.Session, s.Cipher = sessionText(f.session), f.cipher
 		if o := f.clock.At(now); o.Known {
 			st := f.clock.Stats()
 			s.Clock = &ClockStatus{OffsetMs: float64(o.Offset) / 1e6, ErrorMs: float64(o.Error) / 1e6, RTTMs: float64(st.RTT) / 1e6, Samples: st.Samples}

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,7 +169,7 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 	c.feed = f
 	f.mu.Lock()
 	c.clock = f.clock
-	f.software, f.host, f.state = printable([]byte(text.Software)), printable([]byte(text.Host)), text.State
+	f.software, f.host, f.state, f.cipher = printable([]byte(text.Software)), printable([]byte(text.Host)), text.State, cipherOf(c.Conn)
 	f.mu.Unlock()
 	if err := c.firstSync(); err != nil {
 		return err
@@ -185,8 +184,8 @@ func (r *Receiver) serveV1(ctx context.Context, c *feedConn, addr netip.Addr) er
 		size = fmt.Sprintf("%dx%d", text.State.Width, text.State.Height)
 	}
 	log := c.log
-	if cs := tlsState(c.Conn); cs != nil {
-		log = log.With("cipher", tls.CipherSuiteName(cs.CipherSuite))
+	if cipher := cipherOf(c.Conn); cipher != "" {
+		log = log.With("cipher", cipher)
 	}
 	log.Info("camera connected", "camera", f.name, "wire", "v1", "format", text.State.Format, "size", size)
 	var wg sync.WaitGroup

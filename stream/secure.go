@@ -68,6 +68,14 @@ func tlsState(c net.Conn) *tls.ConnectionState {
 	return nil
 }
 
+// cipherOf names the cipher of a connection, "" for one in the clear.
+func cipherOf(c net.Conn) string {
+	if cs := tlsState(c); cs != nil {
+		return tls.CipherSuiteName(cs.CipherSuite)
+	}
+	return ""
+}
+
 // isTLS reports whether a connection begins as a ClientHello's record does (RFC 8446, 5.1).
 func isTLS(b []byte) bool { return b[0] == 0x16 && b[1] == 0x03 }
 

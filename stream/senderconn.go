@@ -139,7 +139,11 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, er
 	s.target.forget()
 	s.conn.Store(c)
 	s.connects.Add(1)
-	s.cfg.Log.Info("connected", "receiver", s.peer(c), "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
+	log := s.cfg.Log
+	if cipher := cipherOf(c.Conn); cipher != "" {
+		log = log.With("cipher", cipher)
+	}
+	log.Info("connected", "receiver", s.peer(c), "wire", map[bool]string{true: "v0", false: "v1"}[s.cfg.V0],
 		"policy", s.Policy().String(), "congestion", s.Congestion())
 	run, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup

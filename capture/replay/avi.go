@@ -22,6 +22,9 @@ func parseAVI(src *source) (items []item, share time.Duration, err error) {
 		if err != nil {
 			break
 		}
+		if !isFourCC(head[:4]) {
+			break // no chunk begins so: what follows is none, and may be gigabytes of zeros
+		}
 		id, n := string(head[:4]), int64(binary.LittleEndian.Uint32(head[4:]))
 		body := pos + 8
 		switch id {
@@ -55,6 +58,16 @@ func parseAVI(src *source) (items []item, share time.Duration, err error) {
 		pos = body + n + n&1
 	}
 	return p.finish()
+}
+
+// isFourCC reports whether b can be a chunk's name: characters that can be printed.
+func isFourCC(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 type aviParser struct {

@@ -1,10 +1,13 @@
 package replay
 
 import (
+	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
 
+	"framepipe/capture"
 	"framepipe/frame"
 )
 
@@ -36,5 +39,39 @@ func TestStampsSharpenTimes(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// A recording that an earlier version made is played as it was: all frames, with the
+// camera's own spacing.
+func TestRecordingOfAnEarlierVersion(t *testing.T) {
+	c, err := Open(t.Context(), "replay:testdata/ours.mkv?rate=max", capture.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	reel := c.(*camera).reel.(*indexed)
+	var last time.Duration
+	n := 0
+	for {
+		f, err := c.Next(t.Context())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Width != 96 || f.Height != 64 || f.Format != frame.JPEG {
+			t.Fatalf("frame %d is %dx%d %v", n, f.Width, f.Height, f.Format)
+		}
+		if at := reel.items[n].at; n > 0 && at-last != 100*time.Millisecond { // by the stamps, to the nanosecond
+			t.Errorf("frame %d comes %v after the one before", n, at-last)
+		}
+		last = reel.items[n].at
+		f.Release()
+		n++
+	}
+	if n != 15 {
+		t.Errorf("%d frames, want 15", n)
 	}
 }

@@ -2,9 +2,12 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,19 +18,22 @@ import (
 // lost, whole, and counted.
 type lateFile struct {
 	what string // for people
-	f    *os.File
+	name string
 	log  *slog.Logger
 	done chan struct{} // closed when run has ended
 
 	mu    sync.Mutex
-	part  []byte        // guarded by mu, as all below; a line that has no end yet
+	head  []byte        // guarded by mu, as all below; the first line, with which each file begins
+	part  []byte        // a line that has no end yet
 	queue []byte        // whole lines
 	ended bool          // no more lines come
 	lost  uint64        // lines
 	wake  chan struct{} // one token
 
-	off  int64  // owned by run; what is in the file
-	held []byte // owned by run; what is being written
+	f    *os.File // owned by run, as all below; with close, once that has ended
+	off  int64    // what is in the file
+	held []byte   // what is being written
+	torn bool     // a line of it is in the file by half
 }
 
 const (
@@ -41,7 +47,7 @@ func createLate(what, name string, log *slog.Logger) (*lateFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lateFile{what: what, f: f, log: log, done: make(chan struct{}), wake: make(chan struct{}, 1)}, nil
+	return &lateFile{what: what, name: name, f: f, log: log, done: make(chan struct{}), wake: make(chan struct{}, 1)}, nil
 }
 
 // Write takes b and returns at once. It never fails.
@@ -68,6 +74,9 @@ func (l *lateFile) line(b []byte) {
 		l.lost++
 	} else {
 		l.queue = append(append(l.queue, l.part...), b...)
+	}
+	if l.head == nil {
+		l.head = append(append([]byte{}, l.part...), b...)
 	}
 	l.part = l.part[:0]
 }
@@ -97,8 +106,12 @@ func (l *lateFile) run() {
 			<-l.wake
 			continue
 		}
-		n, err := l.f.WriteAt(l.held, l.off)
+		err, n := l.follow(), 0
+		if err == nil {
+			n, err = l.f.WriteAt(l.held, l.off)
+		}
 		l.off += int64(n)
+		l.torn = n > 0 && l.held[n-1] != '\n' || n == 0 && l.torn
 		l.held = l.held[:copy(l.held, l.held[n:])]
 		switch {
 		case err == nil && failed != nil:
@@ -116,6 +129,43 @@ func (l *lateFile) run() {
 			l.pause()
 		}
 	}
+}
+
+// follow goes on in a new file if the one that we write was renamed or removed, and at
+// the beginning of one that was emptied: what programs that rotate logs do. A file
+// begins with the first line of all, and lines are cut nowhere.
+func (l *lateFile) follow() error {
+	ours, err := l.f.Stat()
+	if err != nil || l.torn || !ours.Mode().IsRegular() {
+		return err
+	}
+	there, err := os.Stat(l.name)
+	switch {
+	case err == nil && os.SameFile(there, ours):
+		if there.Size() >= l.off {
+			return nil
+		}
+		l.off = there.Size()
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+		f, err := os.OpenFile(l.name, os.O_RDWR|os.O_CREATE, 0o666)
+		if err != nil {
+			return err
+		}
+		if there, err = f.Stat(); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		l.log.Info(l.what + ": goes on in a new file")
+		_ = l.f.Close()
+		l.f, l.off = f, there.Size()
+	default:
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.off == 0 && !bytes.HasPrefix(l.held, l.head) {
+		l.held = append(slices.Clone(l.head), l.held...)
+	}
+	return nil
 }
 
 // pause waits for the next try; the end does not wait.

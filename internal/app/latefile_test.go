@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // While nothing can be written, lines wait up to the bound; the rest are lost whole
@@ -70,5 +71,66 @@ func TestLateFileThatCannotBeWritten(t *testing.T) {
 	l.close()
 	if l.lost != 4 || !strings.Contains(said.String(), "cannot be written") || !strings.Contains(said.String(), "4 rows lost") {
 		t.Errorf("%d lost; it says %q", l.lost, said.String())
+	}
+}
+
+// Programs that rotate logs rename the file, or copy and empty it: nothing is lost, nothing
+// stands twice, and each file begins with the header.
+func TestLateFileIsRotated(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "log")
+	l, err := createLate("frame log", name, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "a,header\n"
+	go l.run()
+	in := func(file, text string) {
+		t.Helper()
+		var b []byte
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if b, _ = os.ReadFile(file); string(b) == text {
+				return
+			}
+		}
+		t.Fatalf("%s has %q, want %q", file, b, text)
+	}
+	write := func(s string) {
+		if _, err := l.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename := func(to string) {
+		if err := os.Rename(name, filepath.Join(dir, to)); err != nil {
+			t.Skip("an open file cannot be renamed here: ", err)
+		}
+	}
+	write(head + "1\n")
+	in(name, head+"1\n")
+	rename("log.1")
+	write("2\n")
+	in(name, head+"2\n")
+	in(filepath.Join(dir, "log.1"), head+"1\n")
+	if err := os.Truncate(name, 0); err != nil { // copied before
+		t.Fatal(err)
+	}
+	write("3\n")
+	in(name, head+"3\n")
+	rename("log.2")
+	if err := os.WriteFile(name, nil, 0o640); err != nil { // logrotate's "create"
+		t.Fatal(err)
+	}
+	write("4\n")
+	in(name, head+"4\n")
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	write("5\n6\n")
+	in(name, head+"5\n6\n")
+	write("7\n")
+	l.close()
+	in(name, head+"5\n6\n7\n")
+	if l.lost != 0 {
+		t.Errorf("%d lines are lost", l.lost)
 	}
 }

@@ -8,6 +8,7 @@
 //	go run ./test/bench -long      memory over ten minutes
 //	go run ./test/bench -small     what matters on small machines
 //	go run ./test/bench -tls       what TLS costs, by cipher
+//	go run ./test/bench -tls-arm64 the same on arm64, in instructions (qemu-user)
 package main
 
 import (
@@ -38,7 +39,22 @@ func main() {
 	encrypted := flag.Bool("tls", false, "measure what TLS costs, and nothing else")
 	asSink := flag.Bool("sink", false, "(for itself) take frames and count them")
 	smallOnly := flag.Bool("small", false, "measure what matters on small machines, and nothing else")
+	sealing := flag.Int("seal", 0, "(for itself) encrypt so many frames")
+	arm := flag.Bool("tls-arm64", false, "count the instructions that encryption takes on arm64, and nothing else")
 	flag.Parse()
+	if *sealing > 0 || *arm {
+		err := error(nil)
+		if *arm {
+			err = instructions()
+		} else {
+			err = seal(*sealing)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *asSink {
 		if err := sink(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: sink:", err)

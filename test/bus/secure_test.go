@@ -4,18 +4,11 @@ package main
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha512"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -25,59 +18,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"framepipe/test/certs"
 )
-
-// authority signs certificates in a folder, as a small company does.
-type authority struct {
-	*testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	n    int64
-}
-
-func newAuthority(t *testing.T, dir string) *authority {
-	a := &authority{T: t, dir: dir}
-	a.cert, a.key = a.issue("ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-// issue writes NAME.pem and NAME.key.
-func (a *authority) issue(name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.Fatal(err)
-	}
-	a.n++
-	c.SerialNumber, c.Subject, c.NotBefore, c.NotAfter = big.NewInt(a.n), pkix.Name{CommonName: name}, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.Fatal(err)
-	}
-	a.write(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	a.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
-	signed, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.Fatal(err)
-	}
-	return signed, key
-}
-
-func (a *authority) write(name string, b []byte) {
-	a.Helper()
-	if err := os.WriteFile(filepath.Join(a.dir, name), b, 0o600); err != nil {
-		a.Fatal(err)
-	}
-}
 
 // nkey is an identity of NATS.
 func nkey(t *testing.T, create func() (nkeys.KeyPair, error)) (nkeys.KeyPair, string) {
@@ -130,9 +73,15 @@ func TestBusWithCredentialsAndTLS(t *testing.T) {
 	r := &rig{t, nil}
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	ca := newAuthority(t, dir)
-	ca.issue("server", &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	ca.issue("client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	ca := certs.New(t, dir)
+	ca.Server("server")
+	ca.Client("client")
+	write := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(file(name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	operator, operatorID := nkey(t, nkeys.CreateOperator)
 	account, accountID := nkey(t, nkeys.CreateAccount)
@@ -147,7 +96,7 @@ func TestBusWithCredentialsAndTLS(t *testing.T) {
 		for k, v := range may {
 			claims[k] = map[string]any{"allow": v}
 		}
-		ca.write(name+".creds", fmt.Appendf(nil, "-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n",
+		write(name+".creds", fmt.Appendf(nil, "-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n",
 			token(t, by, id, name, claims), seed))
 	}
 	user("studio", account, nil)
@@ -159,7 +108,7 @@ func TestBusWithCredentialsAndTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca.write("server.conf", fmt.Appendf(nil, "listen: 127.0.0.1:%d\ntls {cert_file: %q, key_file: %q, ca_file: %q, verify: true}\noperator: %s\nresolver: MEMORY\nresolver_preload: {%s: %s}\n", ports[0],
+	write("server.conf", fmt.Appendf(nil, "listen: 127.0.0.1:%d\ntls {cert_file: %q, key_file: %q, ca_file: %q, verify: true}\noperator: %s\nresolver: MEMORY\nresolver_preload: {%s: %s}\n", ports[0],
 		file("server.pem"), file("server.key"), file("ca.pem"), token(t, operator, operatorID, "operator", map[string]any{"type": "operator"}),
 		accountID, token(t, operator, accountID, "account", map[string]any{"type": "account", "limits": unlimited})))
 	server := exec.Command("nats-server", "-c", file("server.conf"))

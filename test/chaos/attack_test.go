@@ -43,7 +43,7 @@ func attack(t *testing.T, args ...string) *attacked {
 		}, a.recv.stderr)
 		return found
 	}
-	a.tcp, a.http = find(`waiting for cameras on (\S+)`), find(`the page is at http://(\S+)/`)
+	a.tcp, a.http = find(`waiting for cameras on (\S+)`), find(`the page is at https?://(\S+)/`)
 	return a
 }
 
@@ -147,7 +147,7 @@ func TestPageCutsOffWhoDrips(t *testing.T) {
 	}
 }
 
-// Ten thousand connections to the page's port: no more than the limit are held, the
+// Ten thousand connections to the page's port, a flood of headers from each fourth: no more than the limit are held, the
 // rest costs nothing, and a viewer who was there before goes on seeing.
 func TestTenThousandConnectionsToThePage(t *testing.T) {
 	t.Parallel()
@@ -162,6 +162,7 @@ func TestTenThousandConnectionsToThePage(t *testing.T) {
 	seen := bufio.NewReader(viewer.Body)
 	var wg sync.WaitGroup
 	next := make(chan int, 64)
+	flood := "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + strings.Repeat("X-Flood: "+strings.Repeat("a", 1000)+"\r\n", 2000) // of headers
 	for range 250 {
 		wg.Go(func() {
 			for i := range next {
@@ -169,8 +170,8 @@ func TestTenThousandConnectionsToThePage(t *testing.T) {
 				if err != nil {
 					continue // the backlog is full
 				}
-				if i%3 > 0 {
-					fmt.Fprint(c, []string{"", "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"}[i%3])
+				if begin := [...]string{"", "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", flood}[i%4]; begin != "" {
+					_, _ = io.WriteString(c, begin)
 				}
 				_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 				_, _ = io.CopyN(io.Discard, c, 100)

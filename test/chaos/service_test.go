@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/cpu"
 )
 
 // manager is what a service manager hears on its notification socket.
@@ -259,5 +263,39 @@ func TestAbortedIsNoMistakeOfTheRequest(t *testing.T) {
 	}
 	if !strings.Contains(p.stderr(), "goroutine 1 ") {
 		t.Errorf("it does not say where it was: %s", p.stderr())
+	}
+}
+
+// The cipher follows the processors of both: a sender without AES instructions, as a
+// Raspberry Pi 3 is one, is given ChaCha20. Log and state tell which it is.
+func TestCipherFollowsTheProcessors(t *testing.T) {
+	a := attack(t, "--token", "correct-horse-battery-staple", "--state", t.TempDir())
+	const chacha = "TLS_CHACHA20_POLY1305_SHA256"
+	usual := chacha
+	if cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ || cpu.ARM64.HasAES && cpu.ARM64.HasPMULL {
+		usual = "TLS_AES_128_GCM_SHA256"
+	}
+	for name, tc := range map[string]struct{ env, cipher string }{"this-machine": {"", usual}, "no-aes": {"GODEBUG=cpu.aes=off", chacha}} {
+		t.Setenv("GODEBUG", strings.TrimPrefix(tc.env, "GODEBUG="))
+		send := launch(t, nil, "", "send", "--source", "pattern", "--name", name, "--warmup", "0s", "--token", "correct-horse-battery-staple", a.tcp)
+		var status string
+		eventually(t, "its state", func() bool {
+			r, err := http.NewRequest("GET", "http://"+a.http+"/cameras/"+name+"/state", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("", "correct-horse-battery-staple")
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			b, _ := io.ReadAll(resp.Body)
+			status = string(b)
+			return resp.StatusCode == 200 && strings.Contains(status, `"connected": true`)
+		}, send.stderr)
+		if !strings.Contains(status, `"cipher": "`+tc.cipher+`"`) || !strings.Contains(send.stderr(), tc.cipher) || !strings.Contains(a.recv.stderr(), tc.cipher) {
+			t.Errorf("%s: want %s\nstate: %s\nsend: %s\nreceive: %s", name, tc.cipher, status, send.stderr(), a.recv.stderr())
+		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"framepipe/test/certs"
 )
 
 // pythonWith finds a Python that has a module: Debian's packages are Debian's Python's.
@@ -23,14 +25,18 @@ func pythonWith(t *testing.T, module, pkg string) string {
 	return ""
 }
 
-// example runs one of the Python package's examples to its end.
+// example runs one of the Python package's examples, or another script, to its end.
 func example(t *testing.T, python string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir, err := filepath.Abs("../../clients/python")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python, append([]string{"-B", "-W", "error::ResourceWarning", filepath.Join(dir, "examples", args[0])}, args[1:]...)...)
+	script := args[0]
+	if !filepath.IsAbs(script) {
+		script = filepath.Join(dir, "examples", script)
+	}
+	cmd := exec.Command(python, append([]string{"-B", "-W", "error::ResourceWarning", script}, args[1:]...)...)
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+dir)
 	return cmd
 }
@@ -108,6 +114,67 @@ func TestPythonReceivesDirectly(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "the camera does now: 20") || !strings.Contains(out.String(), "door frame ") || !strings.Contains(out.String(), " YU12 ") {
 		t.Errorf("the output is\n%s", &out)
+	}
+	s.stop()
+	if said := s.said(); strings.Contains(said, "UNACCOUNTED") {
+		t.Errorf("the sender says\n%s", said)
+	}
+}
+
+const secureListener = `import sys, framepipe
+context = framepipe.server_context(*sys.argv[1:])
+with framepipe.Listener("127.0.0.1", 0, context=context) as cameras:
+    print(cameras.port, flush=True)
+    n = 0
+    for frame in cameras.frames():
+        n += 1
+        if n == 5:
+            print("quality", cameras.control(frame.camera, quality=30)["quality"])
+        if n == 40:
+            break
+    print(frame.camera, frame.format, frame.width, frame.height, frame.latency is not None, frame.error is not None)
+`
+
+// Over TLS, a Python program and cameras know each other by certificates; whoever has
+// none, or speaks in the clear, is not let in.
+func TestPythonReceivesOverTLS(t *testing.T) {
+	t.Parallel()
+	python := pythonWith(t, "json", "python3")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	ca := certs.New(t, dir)
+	ca.Server("server")
+	ca.Client("camera")
+	if err := os.WriteFile(file("listen.py"), []byte(secureListener), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := example(t, python, file("listen.py"), file("server.pem"), file("server.key"), file("ca.pem"))
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewScanner(stdout)
+	if !in.Scan() {
+		t.Fatal("it says nothing")
+	}
+	addr := "127.0.0.1:" + in.Text()
+	for what, flags := range map[string][]string{"in the clear": nil, "without a certificate": {"--tls-ca", file("ca.pem")}} {
+		args := append(append([]string{"send", "--source", "pattern", "--name", "stranger", "--connect-retry", "1s", "--for", "20s"}, flags...), addr)
+		if out, err := exec.Command(binary, args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "error: no connection") {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+	s := send(t, "--source", "pattern", "-W", "640", "-H", "480", "--fps", "30", "--name", "door", "--tls-ca", file("ca.pem"), "--tls-cert", file("camera.pem"), "--tls-key", file("camera.key"), addr)
+	var out strings.Builder
+	for in.Scan() {
+		out.WriteString(in.Text() + "\n")
+	}
+	if err := cmd.Wait(); err != nil || out.String() != "quality 30\ndoor JPEG 640 480 True True\n" {
+		t.Errorf("%v\n%s", err, &out)
 	}
 	s.stop()
 	if said := s.said(); strings.Contains(said, "UNACCOUNTED") {

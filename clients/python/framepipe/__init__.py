@@ -16,6 +16,7 @@ passed over and counted. Only the standard library is needed; Frame.array needs 
 from .frame import Frame, FramepipeError
 from .http import frames, mjpeg
 from .receiver import Listener, listen
+from .tls import server_context
 
-__all__ = ["Frame", "FramepipeError", "Listener", "frames", "listen", "mjpeg"]
+__all__ = ["Frame", "FramepipeError", "Listener", "frames", "listen", "mjpeg", "server_context"]
 __version__ = "0.1.0"

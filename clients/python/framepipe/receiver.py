@@ -6,11 +6,12 @@ import dataclasses
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import wire
+from . import tls, wire
 from .frame import Frame, FramepipeError
 
 HANDSHAKE = 5.0
@@ -36,10 +37,13 @@ class _Camera:
 
 class Listener:
     """Accepts cameras and gives their newest frames. Use it in a with statement, or
-    close it. Without a token anybody who reaches the port can send; TLS and tokens
-    are not spoken here, so keep it on a network that you trust."""
+    close it. Anybody who reaches the port can send, unless context (see
+    server_context) asks cameras for certificates; tokens cannot be spoken here."""
 
-    def __init__(self, host: str = "0.0.0.0", port: int = 1308, *, max_frame: int = wire.MAX_FRAME, max_cameras: int = 16) -> None:
+    def __init__(
+        self, host: str = "0.0.0.0", port: int = 1308, *, max_frame: int = wire.MAX_FRAME, max_cameras: int = 16, context: Optional[ssl.SSLContext] = None
+    ) -> None:
+        self._context = context
         self._max_frame = max_frame
         self._max_cameras = max_cameras
         self._lock = threading.Condition()
@@ -143,7 +147,7 @@ class Listener:
 class _Connection:
     def __init__(self, owner: Listener, sock: socket.socket) -> None:
         self.owner = owner
-        self.sock = sock
+        self.sock: "socket.socket | tls.Socket" = sock
         self.camera: Optional[_Camera] = None
         self.reader = wire.Reader(sock, owner._max_frame)
         self.lock = threading.Lock()  # one message at a time
@@ -164,8 +168,13 @@ class _Connection:
 
     def run(self) -> None:
         try:
-            self.sock.settimeout(HANDSHAKE)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock.settimeout(HANDSHAKE)
+            if self.owner._context:
+                secure = tls.Socket(self.sock, self.owner._context, HANDSHAKE)
+                with self.lock:
+                    self.sock = secure
+                self.reader = wire.Reader(secure, self.owner._max_frame)
             self.meet()
             self.sock.settimeout(SILENCE)
             self.receive()
@@ -286,8 +295,10 @@ class _Connection:
         return answers[0]
 
 
-def listen(host: str = "0.0.0.0", port: int = 1308, *, camera: Optional[str] = None, timeout: Optional[float] = None) -> Iterator[Frame]:
+def listen(
+    host: str = "0.0.0.0", port: int = 1308, *, camera: Optional[str] = None, timeout: Optional[float] = None, context: Optional[ssl.SSLContext] = None
+) -> Iterator[Frame]:
     """Accepts cameras, `framepipe send THIS-MACHINE`, and gives the newest frame of one
     or of all of them in turn, without end unless timeout seconds pass without any."""
-    with Listener(host, port) as l:
+    with Listener(host, port, context=context) as l:
         yield from l.frames(camera, timeout)

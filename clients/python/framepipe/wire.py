@@ -8,6 +8,7 @@ import struct
 import time
 from typing import Any, Dict, NamedTuple, Tuple
 
+from . import tls
 from .frame import FramepipeError
 
 PREAMBLE = b"FPW\xf1"
@@ -122,7 +123,7 @@ class Message(NamedTuple):
 class Reader:
     """Takes messages off a socket."""
 
-    def __init__(self, sock: socket.socket, max_frame: int = MAX_FRAME) -> None:
+    def __init__(self, sock: "socket.socket | tls.Socket", max_frame: int = MAX_FRAME) -> None:
         self._sock = sock
         self._max_frame = max_frame
         self._buf = bytearray()

@@ -199,7 +199,7 @@ export class Detail {
     this.root.classList.toggle("off", !s.connected); // figures are of what was
     const st = s.state;
     text(this.sub, [
-      s.connected ? s.wire : "not connected", s.host, s.remote,
+      s.connected ? s.wire : "not connected", s.connected && s.cipher, s.host, s.remote,
       live.width ? `${live.width}×${live.height} ${live.format}` : live.format,
       st.camera?.name, st.mode, st.port && `${st.port} port`, st.policy && `policy ${st.policy}`, st.congestion, st.codec, st.adapting && `adapting: ${st.adapting}`,
     ].filter(Boolean).join(" · "));
