@@ -5,19 +5,19 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"framepipe/stream"
 )
 
-// What peers can make us log: a burst, then one line each so long. What is left
-// out is counted, and the next line says how many that were.
-const (
-	logBurst = 30
-	logEvery = 2 * time.Second
-)
+// logLines is what peers can make us log in a minute, and at once, unless told. What is
+// left out is counted, and the next line says how many that were.
+const logLines = 30
 
 // limitLog bounds the lines that are about a peer, which has their number in its
 // hand. Others pass.
-func limitLog(l *slog.Logger) *slog.Logger {
-	return slog.New(&logLimit{Handler: l.Handler(), shared: &logBudget{left: logBurst, at: time.Now()}})
+func limitLog(l *slog.Logger, perMinute int) (*slog.Logger, *logBudget) {
+	b := &logBudget{most: float64(perMinute), left: float64(perMinute), at: time.Now()}
+	return slog.New(&logLimit{Handler: l.Handler(), shared: b}), b
 }
 
 type logLimit struct {
@@ -27,6 +27,8 @@ type logLimit struct {
 }
 
 type logBudget struct {
+	most float64 // lines a minute, and at once
+
 	mu   sync.Mutex
 	left float64   // guarded by mu
 	at   time.Time // guarded by mu
@@ -37,7 +39,7 @@ type logBudget struct {
 func (b *logBudget) take(now time.Time) (lost uint64, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left = min(logBurst, b.left+float64(now.Sub(b.at))/float64(logEvery))
+	b.left = min(b.most, b.left+now.Sub(b.at).Minutes()*b.most)
 	b.at = now
 	if b.left < 1 {
 		b.lost++
@@ -47,6 +49,13 @@ func (b *logBudget) take(now time.Time) (lost uint64, ok bool) {
 	b.left--
 	lost, b.lost = b.lost, 0
 	return lost, true
+}
+
+// limit tells of it as of the others.
+func (b *logBudget) limit() stream.Limit {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return stream.Limit{Name: "max-log-lines", Limit: int64(b.most), Hits: b.all}
 }
 
 func aboutPeer(a slog.Attr) bool { return a.Key == "peer" || a.Key == "viewer" }

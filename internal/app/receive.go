@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,8 +51,11 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-pixels", Value: stream.DefaultMaxPixels, Usage: "largest picture in pixels, looked at before it is decoded"},
 		&cli.IntFlag{Name: "max-connections", Usage: "most connections to --listen at once", DefaultText: "16 more than twice --max-cameras"},
-		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to each port at once from one address"},
+		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to --listen at once from one address; to --http ten times as many, where a page keeps one for each camera"},
 		&cli.IntFlag{Name: "max-viewers", Value: web.DefaultMaxConns, Usage: "most connections to --http at once"},
+		&cli.IntFlag{Name: "max-header", Value: web.DefaultMaxHeader, Usage: "largest head of a request to --http in bytes"},
+		&cli.IntFlag{Name: "max-body", Value: web.DefaultMaxBody, Usage: "largest body of a request to --http in bytes"},
+		&cli.IntFlag{Name: "max-log-lines", Value: logLines, Usage: "most log lines a minute that peers may cause; what is left out is counted"},
 		&cli.DurationFlag{Name: "handshake-timeout", Value: stream.DefaultHandshake, Usage: "how long a peer may take to introduce itself"},
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
@@ -78,8 +82,9 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	r := &receiving{env: e, con: con, log: limitLog(con.logger()), json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
+	r := &receiving{env: e, con: con, json: c.Bool("json"), save: c.String("save"), record: c.String("record"), every: c.Duration("every"), allowOrigin: c.String("allow-origin"),
 		experiments: c.String("experiments"), allowHosts: c.StringSlice("allow-host"), plain: c.Bool("http-plain")}
+	r.log, r.logBudget = limitLog(con.logger(), c.Int("max-log-lines"))
 	cfg := stream.ReceiverConfig{Software: "framepipe " + Version(), MaxFrame: c.Int("max-frame"), MaxCameras: c.Int("max-cameras"),
 		RecordLength: c.Duration("record-length"), Records: c.Int("records"), Log: r.log}
 	switch {
@@ -96,7 +101,10 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
-	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: cfg.PerAddress}
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body")}
+	if r.conns.MaxHeader < 1000 || r.conns.MaxBody < 1000 || r.logBudget.most < 1 {
+		return usagef("bytes must be 1000 or more, lines 1 or more", "--max-header, --max-body or --max-log-lines is too small")
+	}
 	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || cfg.Handshake < time.Second || cfg.Timeout < time.Second {
 		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers, --handshake-timeout or --idle-timeout is too small")
 	}
@@ -145,6 +153,11 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
 
+// pageConns is how many more connections one address may have to the page than to
+// --listen: a page has one for each camera and some beside, people have several pages,
+// and behind one address there may be several people.
+const pageConns = 10
+
 func listenError(err error, flag, addr string) error {
 	hint := ""
 	switch {
@@ -190,6 +203,7 @@ type receiving struct {
 	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
+	logBudget *logBudget // nil = nobody bounds what peers can make us log
 	logFile   *lateFile
 
 	mu         sync.Mutex
@@ -320,11 +334,15 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.listens == nil { // cameras do not come by themselves
 		reach = nil
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	var logLimit func() stream.Limit
+	if r.logBudget != nil {
+		logLimit = r.logBudget.limit
+	}
+	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, LogLimit: logLimit, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler:           r.web,
 		ConnState:         r.conns.Changed,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 2 * cmp.Or(r.conns.MaxHeader, web.DefaultMaxHeader), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	if guard != nil {
 		ln = web.SpeakTLS(ln, r.guard.tls)
 	}

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"framepipe/internal/secure"
+	"framepipe/stream"
 )
 
 // A peer that makes faults all day fills no disk, and what was left out is said.
 func TestPeersCannotFillTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		l := limitLog(slog.New(slog.NewTextHandler(&b, nil)))
+		l, budget := limitLog(slog.New(slog.NewTextHandler(&b, nil)), logLines)
 		peer := l.With("peer", "192.0.2.1:5")
 		for range 100_000 { // over 100 s
 			peer.Warn("refused")
@@ -25,11 +26,14 @@ func TestPeersCannotFillTheLog(t *testing.T) {
 		}
 		l.Warn("our own")
 		lines := strings.Count(b.String(), "\n")
-		if lines < logBurst+45 || lines > logBurst+55 {
+		if lines < logLines+45 || lines > logLines+55 {
 			t.Errorf("%d lines", lines)
 		}
 		if !strings.Contains(b.String(), "lines_left_out=1999") || !strings.Contains(b.String(), "our own") {
 			t.Errorf("the log:\n%s", b.String())
+		}
+		if got := budget.limit(); got.Name != "max-log-lines" || got.Limit != logLines || got.Hits+uint64(lines) != 100_001 {
+			t.Errorf("%+v with %d lines", got, lines)
 		}
 	})
 }
@@ -82,5 +86,13 @@ func TestHowCamerasGetHere(t *testing.T) {
 		if got.Address != c.want || got.Local != c.local || got.Name != "" {
 			t.Errorf("listening on %s, asked for at %s: %+v", c.listen, c.seen, got)
 		}
+	}
+}
+
+// Somebody with a few pages of as many cameras as there may be is no attacker. (A
+// browser keeps six connections to a server beside the WebSockets.)
+func TestPagesOfManyCamerasAreLetIn(t *testing.T) {
+	if most, pages := pageConns*stream.DefaultPerAddress, 4*(stream.DefaultMaxCameras+6); most < pages {
+		t.Errorf("one address may have %d connections, four pages have %d", most, pages)
 	}
 }

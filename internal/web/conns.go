@@ -2,10 +2,14 @@ package web
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"framepipe/stream"
 )
@@ -13,12 +17,22 @@ import (
 // DefaultMaxConns is how many connections a server has at once unless told.
 const DefaultMaxConns = 1024
 
-// Conns bounds the connections of an http.Server, as its ConnState hook. One that
-// is taken over, by a stream or a WebSocket, counts until it is over. The zero
+// What a request may bring unless told, in bytes.
+const (
+	DefaultMaxHeader = 32 << 10
+	DefaultMaxBody   = 64 << 10
+)
+
+// Conns bounds what clients of an http.Server make it hold: connections, as its
+// ConnState hook, and what requests bring. A connection that is taken over, by a stream or a WebSocket, counts until it is over. The zero
 // value has the default limits. A nil *Conns counts nothing.
 type Conns struct {
 	Most       int
 	PerAddress int // not for loopback, where a reverse proxy may be; 0 = no limit
+	MaxHeader  int // bytes of a request's head; the http.Server's own limit, which counts nothing, should be twice that
+	MaxBody    int // bytes
+
+	headers, bodies atomic.Uint64 // requests that were larger
 
 	mu   sync.Mutex
 	all  map[net.Conn]netip.Addr // guarded by mu
@@ -87,7 +101,54 @@ func (l *Conns) Count() int {
 func (l *Conns) Limits() []stream.Limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return []stream.Limit{{Name: "max-viewers", Limit: int64(cmp.Or(l.Most, DefaultMaxConns)), Hits: l.hits[0]}, {Name: "max-per-address", Limit: int64(l.PerAddress), Hits: l.hits[1]}}
+	return []stream.Limit{{Name: "max-viewers", Limit: int64(cmp.Or(l.Most, DefaultMaxConns)), Hits: l.hits[0]}, {Name: "max-per-address", Limit: int64(l.PerAddress), Hits: l.hits[1]},
+		{Name: "max-header", Limit: int64(cmp.Or(l.MaxHeader, DefaultMaxHeader)), Hits: l.headers.Load()}, {Name: "max-body", Limit: int64(cmp.Or(l.MaxBody, DefaultMaxBody)), Hits: l.bodies.Load()}}
+}
+
+// fits bounds a request's head and body, and answers one that is too large.
+func (l *Conns) fits(w http.ResponseWriter, r *http.Request) bool {
+	if l == nil {
+		l = new(Conns)
+	}
+	most, size := cmp.Or(l.MaxHeader, DefaultMaxHeader), len(r.Method)+len(r.RequestURI)+len(r.Host)
+	for k, all := range r.Header {
+		for _, v := range all {
+			size += len(k) + len(v) + len(": \r\n")
+		}
+	}
+	if size > most {
+		l.headers.Add(1)
+		fail(w, http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request's head has more than %d bytes (--max-header)", most))
+		return false
+	}
+	if most := int64(cmp.Or(l.MaxBody, DefaultMaxBody)); r.ContentLength > most {
+		l.bodies.Add(1)
+		tooLarge(w, most)
+		return false
+	} else if r.ContentLength != 0 {
+		r.Body = &bounded{ReadCloser: http.MaxBytesReader(w, r.Body, most), hits: &l.bodies}
+	}
+	return true
+}
+
+func tooLarge(w http.ResponseWriter, most int64) {
+	fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request brings more than %d bytes (--max-body)", most))
+}
+
+// bounded counts that a body was too large, once.
+type bounded struct {
+	io.ReadCloser
+	hits *atomic.Uint64
+	told bool
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if _, big := errors.AsType[*http.MaxBytesError](err); big && !b.told {
+		b.told = true
+		b.hits.Add(1)
+	}
+	return n, err
 }
 
 // limits shows what peers are held to, and how often they were.
@@ -95,6 +156,9 @@ func (s *Server) limits(w http.ResponseWriter, r *http.Request) {
 	all := map[string]any{}
 	if s.cfg.Limits != nil {
 		all["listen"] = s.cfg.Limits()
+	}
+	if s.cfg.LogLimit != nil {
+		all["log"] = []stream.Limit{s.cfg.LogLimit()}
 	}
 	if s.cfg.Conns != nil {
 		all["http"] = s.cfg.Conns.Limits()

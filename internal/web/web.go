@@ -56,8 +56,9 @@ type Config struct {
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
-	Process     func() any   // what this process holds, for /limits; nil = not shown
-	Metrics     http.Handler // /metrics; nil = none
+	LogLimit    func() stream.Limit // of lines that peers cause
+	Process     func() any          // what this process holds, for /limits; nil = not shown
+	Metrics     http.Handler        // /metrics; nil = none
 	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
 	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
 	Ready   func() bool                 // cameras are accepted; nil = they are
@@ -165,6 +166,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")        // no-referrer would have forms sent with Origin: null
 	h.Set("Content-Security-Policy", nothingOfIts) // pages have their own
+	if !s.cfg.Conns.fits(w, r) {
+		return
+	}
 	if s.cfg.Guard == nil && !s.ourName(r.Host) {
 		fail(w, http.StatusMisdirectedRequest, "this server has no such name: ask for it by its address, or start it with --allow-host "+printable(r.Host))
 		return
@@ -373,7 +377,7 @@ func mayChange(w http.ResponseWriter, r *http.Request) bool {
 
 // body reads a request of JSON, and answers one that is none.
 func body(w http.ResponseWriter, r *http.Request, v any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
 	if err == nil {
@@ -381,8 +385,8 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 			err = errors.New("there is something behind the JSON object")
 		}
 	}
-	if _, big := errors.AsType[*http.MaxBytesError](err); big {
-		fail(w, http.StatusRequestEntityTooLarge, "settings: more than 64 KiB")
+	if e, big := errors.AsType[*http.MaxBytesError](err); big {
+		tooLarge(w, e.Limit)
 		return false
 	}
 	if err != nil {

@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 		{"settings that are no JSON", "POST", url + "/cameras/door/control", `{"quality":`, "application/json", "", 400, "settings"},
 		{"unknown setting", "POST", url + "/cameras/door/control", `{"colour":1}`, "application/json", "", 400, "colour"},
 		{"setting out of range", "POST", url + "/cameras/door/control", `{"quality":1000}`, "application/json", "", 400, "quality of 1000"},
-		{"settings of a megabyte", "POST", url + "/cameras/door/control", `{"mode":"` + strings.Repeat("x", 1<<20) + `"}`, "application/json", "", 413, "64 KiB"},
+		{"settings of a megabyte", "POST", url + "/cameras/door/control", `{"mode":"` + strings.Repeat("x", 1<<20) + `"}`, "application/json", "", 413, "65536 bytes"},
 		{"other method", "DELETE", url + "/cameras/door/state", "", "", "", 405, ""},
 		{"other path", "GET", url + "/nowhere", "", "", "", 404, ""},
 	} {
