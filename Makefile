@@ -2,7 +2,6 @@
 # under test/, so that it runs the same way on every system.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS  = -s -w -X framepipe/internal/app.version=$(VERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check bench fuzz dist test-pi clean bench-links bench-peers bench-browser chaos soak vulncheck test-packages
@@ -11,7 +10,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build ./framepipe for this machine
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o framepipe ./cmd/framepipe
+	go run ./test/dist -version '$(VERSION)' -here framepipe
 
 demo: ## a synthetic camera and a viewer in one process; needs Go only
 	go run ./cmd/framepipe demo

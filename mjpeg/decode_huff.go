@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 )
 
-const lookBits = 10
+const (
+	lookBits = 10
+	passBy   = 12 // bits that are looked up at once where values are not wanted
+)
 
 // huffTable decodes one set of codes. look is indexed by the next lookBits bits; an
 // entry's low byte is the number of bits that it uses up, the next byte how far the
@@ -21,7 +24,16 @@ type huffTable struct {
 	symbol  [256]byte
 	count   int
 	seg     []byte // counts and values that this was made of
+
+	// several is indexed by the next passBy bits and says what all codes and values
+	// that lie in them whole do: 5 bits the bits that they use up, 7 bits how far the
+	// index moves, the highest bit whether the last of them is the end of the block.
+	// 0: not even one does. Made when it is needed first (AC only).
+	several     [1 << passBy]uint16
+	haveSeveral bool
 }
+
+const severalEOB = 1 << 15
 
 const (
 	lookEOB  = 0x80 << 8
@@ -57,6 +69,7 @@ func (d *goDecoder) huffmanTables(seg []byte) bool {
 func (t *huffTable) build(def []byte, dc bool) bool {
 	counts, values := def[:16], def[16:]
 	t.count = copy(t.symbol[:], values)
+	t.haveSeveral = false
 	clear(t.look[:])
 	codeWord, k := int32(0), 0
 	for n := 1; n <= 16; n++ {
@@ -106,6 +119,32 @@ func (t *huffTable) fill(codeWord int32, n int, symbol byte, dc bool) {
 		}
 		t.look[codeWord<<spare|int32(rest)] = e
 	}
+}
+
+// makeSeveral puts entries of look together.
+func (t *huffTable) makeSeveral() {
+	for i := range t.several {
+		used, ahead := uint32(0), uint32(0)
+		e := uint16(0)
+		for e == 0 {
+			s := t.look[(uint32(i)<<(used+32-passBy))>>(32-lookBits)]
+			n := s & 0xff
+			if s == lookSlow || used+n > passBy {
+				break
+			}
+			used += n
+			if s&lookEOB != 0 {
+				e = severalEOB
+				break
+			}
+			if ahead += s >> 8 & 0x7f; ahead > 63 { // more than a block; tables of mischief only
+				used, ahead = 0, 0
+				break
+			}
+		}
+		t.several[i] = e | uint16(used|ahead<<5)
+	}
+	t.haveSeveral = true
 }
 
 // slow decodes the symbol that acc begins with; n is 0 if there is none.

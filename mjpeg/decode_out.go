@@ -17,6 +17,9 @@ func (d *goDecoder) prepare(out *pixfmt.Image, info *Info) {
 	for c := range h.n {
 		p := &h.comp[c]
 		p.skip = c > 0 && out.Format == frame.GREY
+		if (p.skip || d.scale == 8) && !p.ac.haveSeveral {
+			p.ac.makeSeveral()
+		}
 		p.ownStride = h.mcuX * p.h * d.size
 		n += p.ownStride * p.v * d.size * d.group
 	}

@@ -121,13 +121,26 @@ func (d *goDecoder) skip(c *component) (ok bool) {
 	}
 	c.pred = int32(int16(c.pred + diff))
 	d.block[0] = int16(c.pred * c.quant[0])
-	look := &c.ac.look
+	look, several := &c.ac.look, &c.ac.several
 	k := 1
 	for k < 64 {
 		if n < 32 {
 			r.acc, r.n = acc, n
 			r.fill()
 			acc, n = r.acc, r.n
+		}
+		// Where a code leads to the end of the block or beyond, those behind it belong
+		// to the next one: then they are looked at one by one.
+		if e := several[acc>>(64-passBy)]; e != 0 {
+			if ahead := k + int(e>>5&0x7f); ahead < 64 {
+				acc <<= e & 31
+				n -= uint(e & 31)
+				if e&severalEOB != 0 {
+					break
+				}
+				k = ahead
+				continue
+			}
 		}
 		e := look[acc>>(64-lookBits)]
 		if e != 0 {

@@ -2,6 +2,8 @@ package mjpeg
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"framepipe/frame"
 	"framepipe/pixfmt"
@@ -24,6 +26,9 @@ type EncoderOptions struct {
 	Slices int
 }
 
+// slicesPerWorker is how many parts a picture is divided into for each goroutine.
+const slicesPerWorker = 4
+
 // goEncoder writes baseline JPEGs (4:2:0, 4:2:2 or grey), reading the caller's planes
 // where they lie. It works by rows of MCUs: what is no planar picture, or reaches over
 // the edge, is brought into a strip that stays in the cache; the blocks of a row are
@@ -37,6 +42,10 @@ type goEncoder struct {
 	tables  *encTables
 	own     *encTables // optimised ones
 	slices  []*slice
+	used    []*slice // for the picture in work
+	workers []*worker
+	next    atomic.Int32 // of used, the first that no worker has taken
+	group   sync.WaitGroup
 	layout  layout // of the picture in work
 }
 
@@ -81,7 +90,8 @@ func (e *goEncoder) Encode(dst []byte, f *frame.Frame, quality int) ([]byte, err
 
 	rows := l.mcuY // rows of MCUs between restart markers
 	if e.opt.Slices > 1 {
-		rows = (l.mcuY + e.opt.Slices - 1) / e.opt.Slices
+		n := e.opt.Slices * slicesPerWorker
+		rows = (l.mcuY + n - 1) / n
 	} else if e.opt.Restart > 0 {
 		rows = min(e.opt.Restart, l.mcuY)
 	}
@@ -90,35 +100,36 @@ func (e *goEncoder) Encode(dst []byte, f *frame.Frame, quality int) ([]byte, err
 		rows = l.mcuY
 	}
 	parts := (l.mcuY + rows - 1) / rows
-	workers := 1
+	n := 1
 	if e.opt.Slices > 1 {
-		workers = parts
+		n = parts
 	}
-	for len(e.slices) < workers {
-		e.slices = append(e.slices, newSlice(e))
+	for len(e.slices) < n {
+		e.slices = append(e.slices, &slice{e: e})
 	}
-	for i, s := range e.slices[:workers] {
+	used := e.slices[:n]
+	e.used = used
+	for i, s := range used {
 		s.l, s.first, s.last, s.every = l, i*rows, min((i+1)*rows, l.mcuY), rows
-		if workers == 1 {
-			s.last = l.mcuY
+		if n == 1 {
+			s.last, s.scratch = l.mcuY, &s.own
 		}
 		s.keep = e.opt.Optimise
 	}
-	used := e.slices[:workers]
 	e.tables = &typicalTables
 	if e.opt.Optimise {
-		e.each(used, true)
+		e.each(true)
 		e.optimise(used)
 	}
 	b := e.header(dst[:0], l, rows, parts)
-	if workers == 1 {
+	if n == 1 {
 		s := used[0]
 		s.w = bitWriter{b: b[:cap(b)], pos: len(b), free: 64}
 		s.encode()
 		b = s.w.b[:s.w.pos]
 		s.w.b = nil
 	} else {
-		e.each(used, false)
+		e.each(false)
 		for i, s := range used {
 			if i > 0 {
 				b = append(b, 0xff, mRST0+byte((i-1)&7))
@@ -127,27 +138,34 @@ func (e *goEncoder) Encode(dst []byte, f *frame.Frame, quality int) ([]byte, err
 		}
 	}
 	for _, s := range used { // the picture is not ours to hold
-		clear(s.from[:])
+		clear(s.own.from[:])
+	}
+	for _, w := range e.workers {
+		clear(w.from[:])
 	}
 	*l = layout{}
 	return append(b, 0xff, mEOI), nil
 }
 
 // each runs all slices' transforms (keeping the coefficients), or their coding.
-func (e *goEncoder) each(used []*slice, transform bool) {
-	for _, s := range used {
+func (e *goEncoder) each(transform bool) {
+	for _, s := range e.used {
 		s.transformOnly = transform
 		if !transform {
 			s.w.pos, s.w.acc, s.w.free = 0, 0, 64
 		}
 	}
-	for _, s := range used[1:] {
-		s.wg = &used[0].group
-		s.wg.Add(1)
-		go s.background()
+	n := max(min(e.opt.Slices, len(e.used)), 1)
+	for len(e.workers) < n {
+		e.workers = append(e.workers, newWorker(e))
 	}
-	used[0].work()
-	used[0].group.Wait()
+	e.next.Store(0)
+	for _, w := range e.workers[1:n] {
+		e.group.Add(1)
+		go w.background()
+	}
+	e.workers[0].work()
+	e.group.Wait()
 }
 
 // setQuality makes the quantisation tables as libjpeg does.

@@ -2,7 +2,6 @@ package mjpeg
 
 import (
 	"slices"
-	"sync"
 
 	"framepipe/frame"
 	"framepipe/pixfmt"
@@ -10,6 +9,8 @@ import (
 
 // slice encodes some rows of MCUs.
 type slice struct {
+	*scratch      // of the worker that has it in hand; its own, where something has to stay
+	own           scratch
 	e             *goEncoder
 	l             *layout
 	first, last   int // rows of MCUs
@@ -17,14 +18,24 @@ type slice struct {
 	transformOnly bool
 	keep          bool // the coefficients of all rows, for another pass
 	w             bitWriter
-	strip         []byte // the samples of a row of MCUs, where they cannot be read in place
-	from          [3]rowSource
-	coef          [][64]int16 // zigzag order: luma's rows of blocks, then Cb, Cr
-	mask          []uint64    // a bit for each coefficient that is not 0
 	counts        [4][256]uint32
-	background    func()
-	wg            *sync.WaitGroup
-	group         sync.WaitGroup
+}
+
+// scratch is what a row of MCUs needs while it is in work. It belongs to the worker and
+// not to the slice, so that it stays in that core's cache.
+type scratch struct {
+	strip []byte // the samples of a row of MCUs, where they cannot be read in place
+	from  [3]rowSource
+	coef  [][64]int16 // zigzag order: luma's rows of blocks, then Cb, Cr
+	mask  []uint64    // a bit for each coefficient that is not 0
+}
+
+// worker takes slices until none is left: with more slices than workers, one that was
+// woken late or was interrupted delays the picture by the length of a slice at most.
+type worker struct {
+	scratch
+	e          *goEncoder
+	background func()
 }
 
 // rowSource is where the samples of one component's row of blocks begin.
@@ -33,21 +44,31 @@ type rowSource struct {
 	stride int
 }
 
-func newSlice(e *goEncoder) *slice {
-	s := &slice{e: e}
-	s.background = func() { // made once, so that starting it allocates nothing
-		s.work()
-		s.wg.Done()
+func newWorker(e *goEncoder) *worker {
+	w := &worker{e: e}
+	w.background = func() { // made once, so that starting it allocates nothing
+		w.work()
+		w.e.group.Done()
 	}
-	return s
+	return w
 }
 
-func (s *slice) work() {
-	if s.transformOnly {
-		s.transform()
-		return
+func (w *worker) work() {
+	for {
+		i := int(w.e.next.Add(1)) - 1
+		if i >= len(w.e.used) {
+			break
+		}
+		s := w.e.used[i]
+		if s.scratch = &w.scratch; s.keep {
+			s.scratch = &s.own
+		}
+		if s.transformOnly {
+			s.transform()
+		} else {
+			s.encode()
+		}
 	}
-	s.encode()
 }
 
 func (s *slice) blocksPerRow() int {

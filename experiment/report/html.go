@@ -2,10 +2,8 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"math"
 	"strings"
 	"time"
@@ -15,11 +13,6 @@ import (
 	"framepipe/experiment/stats"
 	"framepipe/internal/doctor"
 )
-
-//go:embed report.html.tmpl
-var pageText string
-
-var page = template.Must(template.New("report").Funcs(template.FuncMap{"inc": func(i int) int { return i + 1 }}).Parse(pageText))
 
 // view is what the page shows, in words.
 type view struct {
@@ -45,7 +38,7 @@ type tile struct{ Value, Unit, Label string }
 
 type viewFigure struct {
 	Name, Caption, Text string
-	SVG                 template.HTML
+	SVG                 string
 }
 
 type viewCell struct {
@@ -84,8 +77,7 @@ func (a *Analysis) html(figures []figure) ([]byte, error) {
 	}
 	v.Tiles = a.tiles()
 	for _, f := range figures {
-		// Drawn by our own code from numbers; texts are escaped by the library.
-		v.Figures = append(v.Figures, viewFigure{f.name, f.caption, f.text, template.HTML(f.inline())})
+		v.Figures = append(v.Figures, viewFigure{f.name, f.caption, f.text, string(f.inline())})
 	}
 	a.cellTable(&v)
 	a.contrastTables(&v)
@@ -98,7 +90,7 @@ func (a *Analysis) html(figures []figure) ([]byte, error) {
 	}
 	v.Plan = string(text)
 	var b bytes.Buffer
-	err = page.Execute(&b, v)
+	err = v.write(&b)
 	return b.Bytes(), err
 }
 

@@ -31,6 +31,20 @@ func TestProfiles(t *testing.T) {
 		if r.StatusCode != 200 || !strings.Contains(string(b), "TestProfiles") {
 			t.Errorf("status %d: %.200s", r.StatusCode, b)
 		}
+		for path, want := range map[string]int{"": 200, "heap?gc=1": 200, "profile?seconds=0.1": 200, "trace?seconds=0.1": 200, "profile?seconds=x": 400, "nothing": 404} {
+			r, err := http.Get(url + path)
+			if err != nil {
+				return err
+			}
+			b, _ := io.ReadAll(r.Body)
+			r.Body.Close()
+			if r.StatusCode != want || len(b) == 0 {
+				t.Errorf("%q: status %d, %d bytes, want status %d", path, r.StatusCode, len(b), want)
+			}
+			if want == 200 && path != "" && path != "trace?seconds=0.1" && string(b[:2]) != "\x1f\x8b" {
+				t.Errorf("%q: no profile (gzip) but %.10q", path, b)
+			}
+		}
 		req, _ := http.NewRequest("GET", url, nil)
 		req.Host = "evil.example:6060" // a name that somebody made point here
 		r, err = http.DefaultClient.Do(req)

@@ -51,7 +51,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "max-frame", Value: stream.DefaultMaxFrame, Usage: "largest frame in bytes"},
 		&cli.IntFlag{Name: "max-pixels", Value: stream.DefaultMaxPixels, Usage: "largest picture in pixels, looked at before it is decoded"},
 		&cli.IntFlag{Name: "max-connections", Usage: "most connections to --listen at once", DefaultText: "16 more than twice --max-cameras"},
-		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to each port at once from one address"},
+		&cli.IntFlag{Name: "max-per-address", Value: stream.DefaultPerAddress, Usage: "most connections to --listen at once from one address; to --http ten times as many, where a page keeps one for each camera"},
 		&cli.IntFlag{Name: "max-viewers", Value: web.DefaultMaxConns, Usage: "most connections to --http at once"},
 		&cli.IntFlag{Name: "max-header", Value: web.DefaultMaxHeader, Usage: "largest head of a request to --http in bytes"},
 		&cli.IntFlag{Name: "max-body", Value: web.DefaultMaxBody, Usage: "largest body of a request to --http in bytes"},
@@ -101,7 +101,7 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
-	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body")}
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body")}
 	if r.conns.MaxHeader < 1000 || r.conns.MaxBody < 1000 || r.logBudget.most < 1 {
 		return usagef("bytes must be 1000 or more, lines 1 or more", "--max-header, --max-body or --max-log-lines is too small")
 	}
@@ -152,6 +152,11 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	defer stop()
 	return r.run(ctx, cfg, ln, c.String("http"), local)
 }
+
+// pageConns is how many more connections one address may have to the page than to
+// --listen: a page has one for each camera and some beside, people have several pages,
+// and behind one address there may be several people.
+const pageConns = 10
 
 func listenError(err error, flag, addr string) error {
 	hint := ""

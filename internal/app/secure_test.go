@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"framepipe/internal/secure"
+	"framepipe/stream"
 )
 
 // A peer that makes faults all day fills no disk, and what was left out is said.
@@ -85,5 +86,13 @@ func TestHowCamerasGetHere(t *testing.T) {
 		if got.Address != c.want || got.Local != c.local || got.Name != "" {
 			t.Errorf("listening on %s, asked for at %s: %+v", c.listen, c.seen, got)
 		}
+	}
+}
+
+// Somebody with a few pages of as many cameras as there may be is no attacker. (A
+// browser keeps six connections to a server beside the WebSockets.)
+func TestPagesOfManyCamerasAreLetIn(t *testing.T) {
+	if most, pages := pageConns*stream.DefaultPerAddress, 4*(stream.DefaultMaxCameras+6); most < pages {
+		t.Errorf("one address may have %d connections, four pages have %d", most, pages)
 	}
 }

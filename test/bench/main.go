@@ -31,6 +31,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"framepipe/test/release"
 )
 
 func main() {
@@ -82,10 +84,8 @@ func run(reps int, long, encrypted, smallOnly bool) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{dir: dir, exe: filepath.Join(dir, "framepipe")}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.exe, "./cmd/framepipe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, out)
+	if err := release.Build(b.exe, "bench"); err != nil {
+		return err
 	}
 	size, err := b.writeFrames()
 	if err != nil {

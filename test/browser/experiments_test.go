@@ -46,6 +46,7 @@ func (p *tab) themes(name string) {
 	for _, theme := range []string{"dark", "light"} {
 		p.until(theme, `document.documentElement.dataset.theme === "`+theme+`" || (document.getElementById("theme").click(), false)`)
 		p.until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
+		p.serves(name + " " + theme)
 		p.shot(name + "-" + theme)
 	}
 }

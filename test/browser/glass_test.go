@@ -209,6 +209,7 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 	if worst != "" {
 		t.Error(worst)
 	}
+	p.serves("glass")
 	p.shot("glass")
 	resp, err := http.Get(url + "cameras/d200/glass/picture")
 	if err != nil {

@@ -37,6 +37,7 @@ type receiver struct {
 	*testing.T
 	addr string
 	recv *stream.Receiver
+	sink map[string]*stream.Local // of its cameras
 	stop func()
 }
 
@@ -81,12 +82,14 @@ func receiveFrom(t *testing.T, addr string, cams map[string]capture.Config, sour
 	recv := stream.NewReceiver(stream.ReceiverConfig{RecordLength: 2 * time.Second})
 	ctx, cancel := context.WithCancel(context.Background())
 	var cameras []chan error
+	sinks := make(map[string]*stream.Local)
 	for _, name := range slices.Sorted(maps.Keys(cams)) {
 		cfg := cams[name]
 		sink, _, err := recv.Local(name)
 		if err != nil {
 			t.Fatal(err)
 		}
+		sinks[name] = sink
 		cam := camera.New(camera.Config{Source: source, Capture: cfg, Open: openSource})
 		state := func() wire.StateText {
 			st := cam.State()
@@ -130,7 +133,7 @@ func receiveFrom(t *testing.T, addr string, cams map[string]capture.Config, sour
 	}}), BaseContext: func(net.Listener) context.Context { return ctx }}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
-	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv}
+	r := &receiver{T: t, addr: ln.Addr().String(), recv: recv, sink: sinks}
 	stopped := false
 	r.stop = func() {
 		if stopped {
@@ -402,81 +405,21 @@ func TestFourCamerasAreDisplayed(t *testing.T) {
 	p.shot("four")
 }
 
-func TestTwoViewersAndAHiddenTab(t *testing.T) {
-	b := chromium(t)
-	r := receive(t, "", usual)
-	one := open(t, b, r.url(), 1280, 800)
-	two := open(t, b, r.url(), 800, 600)
-	two.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	// The browser shows one tab at a time: the first is hidden now, or made to be.
-	hide := func(p *tab, hidden bool) {
-		p.Helper()
-		eval[any](p, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", { configurable: true, get: () => %v }); document.dispatchEvent(new Event("visibilitychange")); })()`, hidden))
-	}
-	hide(one, false)
-	one.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	one.advances()
-	two.advances()
-	looking := func() (n int) {
-		for _, d := range r.state("door").Displays {
-			if d.Looking {
-				n++
-			}
-		}
-		return n
-	}
-	wait := func(what string, ok func() bool) {
-		t.Helper()
-		for end := time.Now().Add(patience); !ok(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%s: %+v", what, r.state("door").Displays)
-			}
-		}
-	}
-	wait("two look", func() bool { return looking() == 2 })
-	hide(two, true)
-	wait("one looks", func() bool { return looking() == 1 })
-	one.advances()
-	hide(two, false)
-	wait("two look again", func() bool { return looking() == 2 })
-	two.advances()
-}
-
-func TestReconnectsAfterARestart(t *testing.T) {
-	b := chromium(t)
-	r := receive(t, "", usual)
-	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	eval[any](p, `window.sameLife = true`)
-	p.advances()
-	p.allowed("ERR_CONNECTION")
-	p.allowed("WebSocket connection to")
-	p.allowed("ERR_EMPTY_RESPONSE")
-	r.stop()
-	p.until("it says so", `!document.querySelector("#lost").hidden && document.querySelector(".nosignal b").textContent === "NO CONNECTION"`)
-	p.shot("lost")
-	again := receive(t, r.addr, usual)
-	p.until("it is back", `document.querySelector("#lost").hidden && document.querySelector(".nosignal").hidden`)
-	p.advances()
-	if !eval[bool](p, `window.sameLife === true`) {
-		t.Error("the page was loaded anew")
-	}
-	if s := again.state("door"); len(s.Displays) != 1 {
-		t.Errorf("%d viewers after the restart", len(s.Displays))
-	}
-}
-
 func TestSizes(t *testing.T) {
 	b := chromium(t)
 	cams := map[string]capture.Config{
-		"door": {Width: 640, Height: 480, FPS: 10, Format: frame.JPEG}, "roof": {Width: 320, Height: 240, FPS: 10, Format: frame.I420}, "tall": {Width: 240, Height: 320, FPS: 10, Format: frame.JPEG},
+		"door": {Width: 640, Height: 480, FPS: 10, Format: frame.JPEG}, "roof": {Width: 320, Height: 240, FPS: 10, Format: frame.I420}, "tall": {Width: 240, Height: 320, FPS: 10, Format: frame.RGB24},
 	}
 	r := receive(t, "", cams)
 	for _, size := range [][2]int{{360, 640}, {768, 1024}, {1280, 800}, {1920, 1080}, {3840, 2160}} {
+		one := map[int]string{1920: "roof", 3840: "tall"}[size[0]] // raw ones
+		if one == "" {
+			one = "door"
+		}
 		t.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(t *testing.T) {
 			for _, view := range []struct{ name, hash, ready string }{
 				{"grid", "#/", `document.querySelectorAll("main.grid .tile").length === 3 && document.querySelector(".screen:not(.waiting) canvas")`},
-				{"camera", "#/door", `document.querySelector("main.one .screen:not(.waiting) canvas") && document.querySelectorAll(".uplot").length === 4`},
+				{"camera", "#/" + one, `document.querySelector("main.one .screen:not(.waiting) canvas") && document.querySelectorAll(".uplot").length === 4`},
 			} {
 				p := open(t, b, r.url()+view.hash, size[0], size[1])
 				p.until(view.name, view.ready)

@@ -62,13 +62,13 @@ type tab struct {
 }
 
 // open loads a page in a new tab of this size and collects its complaints.
-// Less than 700 pixels wide, it is a phone: it has a finger, and no mouse.
+// Less than 500 pixels wide, it is a phone: it has a finger, and no mouse.
 func open(t *testing.T, browser context.Context, url string, width, height int, before ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	p := &tab{T: t, ctx: ctx}
 	var phone []chromedp.EmulateViewportOption
-	if width < 700 {
+	if width < 500 {
 		phone = append(phone, chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	for _, a := range append(before, chromedp.EmulateViewport(int64(width), int64(height), phone...)) {

@@ -15,17 +15,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"framepipe/test/release"
 )
 
 // buildProgram builds framepipe into dir.
 func buildProgram(dir string) (string, error) {
 	out := filepath.Join(dir, "framepipe")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "framepipe/cmd/framepipe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, b)
-	}
-	return out, nil
+	return out, release.Build(out, "bus")
 }
 
 // process is a running framepipe.

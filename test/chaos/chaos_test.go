@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"framepipe/internal/netem"
+	"framepipe/test/release"
 )
 
 var first = flag.Uint64("chaos-first", 1, "seed of the first trial")
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "framepipe-chaos-")
 	if err == nil {
 		program = filepath.Join(dir, "framepipe")
-		err = build(program)
+		err = release.Build(program, "chaos")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

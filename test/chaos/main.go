@@ -25,7 +25,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -34,6 +33,7 @@ import (
 	"time"
 
 	"framepipe/internal/netem"
+	"framepipe/test/release"
 )
 
 func main() {
@@ -78,7 +78,7 @@ func chaos(ctx context.Context) error {
 		}
 		defer os.RemoveAll(dir)
 		*program = filepath.Join(dir, "framepipe")
-		if err := build(*program); err != nil {
+		if err := release.Build(*program, "chaos"); err != nil {
 			return err
 		}
 	}
@@ -120,15 +120,6 @@ func chaos(ctx context.Context) error {
 		return fmt.Errorf("%d of %d trials failed", failed, len(results))
 	}
 	return ctx.Err()
-}
-
-func build(name string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "framepipe/cmd/framepipe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, out)
-	}
-	return nil
 }
 
 // trials carries them out, and says how each went as it ends.

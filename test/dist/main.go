@@ -4,7 +4,7 @@
 //
 // It opens every Linux binary again and fails if one asks for a dynamic loader
 // or a shared library, because the promise is one file that is copied to a
-// Raspberry Pi of any age and runs. The test runner builds into a scratch
+// Raspberry Pi of any age and runs; and if one for a Pi has more than 15 MB. The test runner builds into a scratch
 // directory with the same program, so what is shipped is what was checked.
 package main
 
@@ -19,11 +19,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
 
 	"framepipe/test/docs"
+	"framepipe/test/release"
 )
 
 type target struct{ name, os, arch, arm string }
@@ -40,14 +40,22 @@ var targets = []target{
 	{"windows-amd64", "windows", "amd64", ""},
 }
 
+// mostBytes is how large the program may be for a Raspberry Pi.
+const mostBytes = int64(15e6)
+
 func main() {
 	version := flag.String("version", "devel", "version `string` that the binaries report")
 	out := flag.String("o", "dist", "output `directory`")
 	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
-	release := flag.String("go", "", "a Go `release`, as go1.26.1, that is to be used if this machine's is older; empty = this machine's")
+	here := flag.String("here", "", "build for this machine only, into this `file`, and nothing beside it")
+	goRelease := flag.String("go", "", "a Go `release`, as go1.26.1, that is to be used if this machine's is older; empty = this machine's")
 	flag.Parse()
-	err := useGo(*release)
-	if err == nil {
+	err := useGo(*goRelease)
+	switch {
+	case err != nil:
+	case *here != "":
+		err = release.Build(*here, *version)
+	default:
 		err = run(*version, *out, *only)
 	}
 	if err != nil {
@@ -88,7 +96,7 @@ func run(version, out, only string) error {
 		if t.os == "windows" {
 			path += ".exe"
 		}
-		if err := build(t, version, path); err != nil {
+		if err := release.Build(path, version, "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 		if t.os == "linux" {
@@ -99,6 +107,9 @@ func run(version, out, only string) error {
 		sum, size, err := digest(path)
 		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(t.name, "linux-arm") && size > mostBytes {
+			return fmt.Errorf("%s has %d bytes, more than the %d that are promised for a Raspberry Pi; see test/release", path, size, mostBytes)
 		}
 		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
 		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
@@ -136,7 +147,7 @@ func packages(version, out string) ([]string, error) {
 	}
 	defer os.RemoveAll(scratch)
 	host := filepath.Join(scratch, "framepipe.exe") // a name that every system runs
-	if err := build(target{os: runtime.GOOS, arch: runtime.GOARCH}, version, host); err != nil {
+	if err := release.Build(host, version); err != nil {
 		return nil, err
 	}
 	if err := manPages(host, version, scratch); err != nil {
@@ -182,15 +193,6 @@ func bills(version string, binaries []string) ([]string, error) {
 		made = append(made, bill)
 	}
 	return made, nil
-}
-
-func build(t target, version, path string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X framepipe/internal/app.version="+version,
-		"-o", path, "./cmd/framepipe")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	return cmd.Run()
 }
 
 // checkStatic fails if the kernel would need anything but this file to run it.

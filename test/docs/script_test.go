@@ -190,8 +190,8 @@ var script = map[string][]entry{
 		{change: []string{" ...", " $tcp"}, env: []string{"FRAMEPIPE_SEND_NAME=again"}, says: "the camera gave 20 frames"},
 	}}},
 	"docs/start.md": {
-		{begins: "make dist", each: dry},
-		{begins: "scp dist/framepipe-linux-arm64", why: "needs a Pi"},
+		{begins: "make build", commands: []act{dry, {change: []string{"go build", "go build -C $root -n"}, says: "framepipe-pi"}}}, // test/dist builds it
+		{begins: "scp framepipe-pi", why: "needs a Pi"},
 		{begins: "./framepipe receive", commands: []act{{until: receives}}},
 		{begins: "./framepipe send LAPTOP", commands: []act{{until: sends, then: seen("door")}}},
 	},

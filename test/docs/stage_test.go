@@ -115,7 +115,7 @@ func (s *stage) start(text, until string, ends []int, env []string) string {
 		ends = []int{0}
 	}
 	p := &play{text: text, ends: ends, done: make(chan error, 1)}
-	p.cmd = exec.Command("sh", "-c", "exec "+text)
+	p.cmd = exec.Command("sh", "-c", "exec env "+text)
 	if strings.ContainsAny(text, "|;&\n") {
 		p.cmd = exec.Command("sh", "-euc", "trap : INT; "+text) // the shell reports how its commands end
 	}

@@ -29,6 +29,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"framepipe/test/release"
 )
 
 func main() {
@@ -100,10 +102,8 @@ func run(reps int, length time.Duration, only []string) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{dir: dir, exe: filepath.Join(dir, "framepipe")}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.exe, "./cmd/framepipe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build: %w: %s", err, out)
+	if err := release.Build(b.exe, "bench"); err != nil {
+		return err
 	}
 	if b.self, err = os.Executable(); err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"framepipe/test/release"
 )
 
 // setup installs what the tests need; what it could not install shows up again
@@ -51,7 +53,7 @@ func (r *runner) checks() {
 		}
 	}
 	for _, env := range otherPlatforms {
-		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0", trimpath()), "go", "vet", "./...")
+		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0", asReleased()), "go", "vet", "./...")
 	}
 	r.stepWithInput("staticcheck", nil, staticcheckBuilds, "go", "tool", "staticcheck", "-matrix", "./...")
 	r.step("go mod verify", nil, "go", "mod", "verify")
@@ -59,10 +61,10 @@ func (r *runner) checks() {
 	r.vulnerabilities()
 }
 
-// trimpath makes steps for other platforms compile as the release does, so that
+// asReleased makes steps for other platforms compile as the release does, so that
 // the standard library is compiled once for both.
-func trimpath() string {
-	return "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")
+func asReleased() string {
+	return "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+strings.Join(release.Flags(), " "))
 }
 
 func (r *runner) goTests() {
@@ -195,7 +197,7 @@ func (r *runner) armTests() {
 		}
 	}
 	r.goTest("arm/6, emulated",
-		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=6", trimpath(), "FRAMEPIPE_EMULATED=1"},
+		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=6", asReleased(), "FRAMEPIPE_EMULATED=1"},
 		append([]string{"-timeout", "10m", "-exec", emulator}, dirs...)...)
 	r.vectorTests()
 }
@@ -214,7 +216,7 @@ func (r *runner) vectorTests() {
 		return
 	}
 	r.goTest("arm64, emulated",
-		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64", trimpath(), "FRAMEPIPE_EMULATED=1"},
+		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64", asReleased(), "FRAMEPIPE_EMULATED=1"},
 		append([]string{"-vet=off", "-timeout", "10m", "-exec", emulator}, dirs...)...)
 }
 

@@ -1,0 +1,55 @@
+// Package release says how the program is built for people, so that what is measured
+// and tested is what is shipped.
+package release
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// tags leave out what the program never does: help texts made by text/template (with
+// which the linker has to keep every exported method there is), gonum/plot's PDF, EPS
+// and TeX, and HTTP/2, which the server does not speak (a WebSocket, and a connection
+// that is taken over, are HTTP/1.1).
+const tags = "urfave_cli_no_template,minimal,nethttpomithttp2"
+
+// cold are the packages that no frame passes through. Functions are not inlined in
+// them: that is worth 1.2 MB on every machine, and was worth no time that could be
+// measured. A package that is not in the list is compiled as usual.
+var cold = strings.Fields(`
+	google.golang.org/... github.com/prometheus/... github.com/nats-io/... github.com/klauspost/...
+	github.com/urfave/... github.com/pion/... github.com/at-wat/... github.com/aclements/...
+	github.com/beorn7/... github.com/cespare/... github.com/munnerz/...
+	go.yaml.in/... gonum.org/... golang.org/x/image/... golang.org/x/net/... golang.org/x/perf/... golang.org/x/text/...
+	golang.org/x/term/... golang.org/x/crypto/... git.sr.ht/... codeberg.org/... maragu.dev/... rsc.io/...
+	net/http/... net/textproto net/url fmt reflect strconv internal/strconv encoding/json encoding/asn1 encoding/xml encoding/pem encoding/csv
+	encoding/base64 encoding/hex text/... html/... regexp/... log/... image/... archive/... compress/... mime/... path/...
+	runtime/pprof runtime/trace runtime/debug internal/profile internal/reflectlite internal/fmtsort internal/godebug
+	crypto/x509/... crypto/tls/... vendor/... flag os/... embed container/...
+	framepipe/internal/app framepipe/internal/doctor framepipe/internal/lab framepipe/internal/metrics framepipe/internal/discover
+	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/bus framepipe/experiment/...
+`)
+
+// Flags are those of go build, but for the linker's.
+func Flags() []string {
+	flags := []string{"-trimpath", "-tags=" + tags}
+	for _, p := range cold {
+		flags = append(flags, "-gcflags="+p+"=-l")
+	}
+	return flags
+}
+
+// Build builds the program into the file path, static and stripped. env is what is to
+// be set beside the environment, as GOARCH=arm64. It runs in any folder of the module.
+func Build(path, version string, env ...string) error {
+	args := append([]string{"build", "-buildvcs=false"}, Flags()...)
+	args = append(args, "-ldflags", "-s -w -X framepipe/internal/app.version="+version, "-o", path, "framepipe/cmd/framepipe")
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}

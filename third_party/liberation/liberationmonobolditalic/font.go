@@ -1,0 +1,7 @@
+// Package liberationmonobolditalic is a face by the name that gonum/plot knows.
+package liberationmonobolditalic
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Bold

@@ -1,0 +1,7 @@
+// Package liberationsansitalic is a face by the name that gonum/plot knows.
+package liberationsansitalic
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Regular

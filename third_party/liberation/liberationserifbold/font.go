@@ -1,0 +1,7 @@
+// Package liberationserifbold is a face by the name that gonum/plot knows.
+package liberationserifbold
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Bold

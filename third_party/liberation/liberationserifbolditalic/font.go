@@ -1,0 +1,7 @@
+// Package liberationserifbolditalic is a face by the name that gonum/plot knows.
+package liberationserifbolditalic
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Bold

@@ -1,0 +1,7 @@
+// Package liberationserifitalic is a face by the name that gonum/plot knows.
+package liberationserifitalic
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Regular

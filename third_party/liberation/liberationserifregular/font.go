@@ -1,0 +1,7 @@
+// Package liberationserifregular is a face by the name that gonum/plot knows.
+package liberationserifregular
+
+import "codeberg.org/go-fonts/liberation"
+
+// TTF is a TrueType font.
+var TTF = liberation.Regular
