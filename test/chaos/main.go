@@ -15,7 +15,8 @@
 // of the frames must agree to the frame.
 //
 // It needs Linux, root, what internal/netem needs, iproute2 (ss) and e2fsprogs. It
-// changes nothing outside of its namespaces but mounts below its own temporary folders.
+// changes nothing outside of its namespaces but mounts below its own temporary folders, and
+// a control group of its own for the disk that is slow.
 package main
 
 import (

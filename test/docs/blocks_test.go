@@ -161,7 +161,7 @@ func (s *stage) run(text string, c act) {
 	for _, e := range c.env {
 		env = append(env, s.change(e, nil))
 	}
-	if out := s.start(s.change(text, c.change), c.until, c.ends, env); !strings.Contains(out, c.says) {
+	if out := s.start(s.change(text, c.change), c.until, c.ends, env); !regexp.MustCompile(c.says).MatchString(out) {
 		s.Errorf("%s: does not say %q, but:\n%s", text, c.says, out)
 	}
 	if c.then != nil {

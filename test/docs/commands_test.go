@@ -18,6 +18,7 @@ var (
 	root   = filepath.Join("..", "..")
 	binary string // framepipe
 	helps  []*Help
+	caches []string // where go has its modules and packages, for commands that have another home
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +36,12 @@ func withProgram(m *testing.M) int {
 			err = fmt.Errorf("%w\n%s", err, out)
 		} else {
 			helps, err = Ask(binary)
+		}
+		for _, name := range []string{"GOMODCACHE", "GOCACHE"} {
+			if err == nil {
+				out, err = exec.Command("go", "env", name).Output()
+				caches = append(caches, name+"="+strings.TrimSpace(string(out)))
+			}
 		}
 	}
 	if err != nil {

@@ -148,7 +148,7 @@ var script = map[string][]entry{
 			{until: `waiting for cameras on (?P<tcp>\S+)(?s:.*)http://\S+/glass on the screen`, ends: []int{1}}, // nobody filmed it, which it says
 			{until: sends},
 		}},
-		{begins: "framepipe devices", commands: []act{{}, {ends: []int{0, 1}, says: "kernel"}}},
+		{begins: "framepipe devices", commands: []act{{}, {ends: []int{0, 1}, says: `kernel`}}},
 	},
 	"clients/python/README.md": {
 		{begins: "pip install", why: "pip gets its build tools from the network; the tests use the folder, as the line says behind it"},
@@ -187,7 +187,7 @@ var script = map[string][]entry{
 		{until: receives, then: func(s *stage) {
 			s.start(s.change("framepipe send --frames 20 $tcp", nil), "", nil, nil)
 		}},
-		{change: []string{" ...", " $tcp"}, env: []string{"FRAMEPIPE_SEND_NAME=again"}, says: "the camera gave 20 frames"},
+		{change: []string{" ...", " $tcp"}, env: []string{"FRAMEPIPE_SEND_NAME=again"}, says: `the camera gave (1[0-9]|20) frames`},
 	}}},
 	"docs/start.md": {
 		{begins: "make build", commands: []act{dry, {change: []string{"go build", "go build -C $root -n"}, says: "framepipe-pi"}}}, // test/dist builds it

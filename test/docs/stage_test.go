@@ -40,7 +40,7 @@ func newStage(t *testing.T) *stage {
 	}
 	s.vars["root"], s.vars["free"] = top, freePort(t)
 	s.env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH")+":/usr/sbin", "HOME="+s.dir, "XDG_STATE_HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir, "PYTHONPATH="+filepath.Join(top, "clients/python"))
-	s.env = append(s.env, environment...)
+	s.env = append(append(s.env, caches...), environment...)
 	t.Cleanup(s.end)
 	return s
 }

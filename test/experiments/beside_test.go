@@ -345,7 +345,7 @@ func TestExperimentAddresses(t *testing.T) {
 		{"simulated link", "POST", "/experiments", `{"plan":"link: rate=1mbit\nfixed: {mode: sequence}\n"}`, 400, "--local"},
 		{"unknown field", "POST", "/experiments", `{"colour":"red"}`, 400, "colour"},
 		{"not JSON", "POST", "/experiments", `preset=latency`, 400, "settings:"},
-		{"too large", "POST", "/experiments", `{"plan":` + quoted(strings.Repeat("#", 70_000)) + `}`, 413, "64 KiB"},
+		{"too large", "POST", "/experiments", `{"plan":` + quoted(strings.Repeat("#", 70_000)) + `}`, 413, "65536 bytes"},
 		{"no such camera", "POST", "/experiments", `{"camera":"nosuch","preset":"latency"}`, 404, "there is cam"},
 		{"outline", "POST", "/experiments/check", `{"preset":"origin-formats","quick":true}`, 200, `"visits": 21`},
 		{"outline of a bad plan", "POST", "/experiments/check", `{"plan":"records: 2"}`, 400, "the matrix is empty"},
