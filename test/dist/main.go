@@ -40,6 +40,9 @@ var targets = []target{
 	{"windows-amd64", "windows", "amd64", ""},
 }
 
+// quick is for tests, which have built packages for the other platforms already.
+var quick bool
+
 // mostBytes is how large the program may be for a Raspberry Pi.
 const mostBytes = int64(15e6)
 
@@ -48,6 +51,7 @@ func main() {
 	out := flag.String("o", "dist", "output `directory`")
 	only := flag.String("only", "", "build for this `platform` only, as linux-amd64, and its Debian package")
 	here := flag.String("here", "", "build for this machine only, into this `file`, and nothing beside it")
+	flag.BoolVar(&quick, "quick", false, "leave out the platforms that differ from another one by GOARM or by the processor of a Mac")
 	goRelease := flag.String("go", "", "a Go `release`, as go1.26.1, that is to be used if this machine's is older; empty = this machine's")
 	flag.Parse()
 	err := useGo(*goRelease)
@@ -89,7 +93,7 @@ func run(version, out, only string) error {
 	}
 	var sums, made []string
 	for _, t := range targets {
-		if only != "" && t.name != only {
+		if only != "" && t.name != only || quick && (t.name == "linux-armv7" || t.name == "darwin-amd64") {
 			continue
 		}
 		path := filepath.Join(out, "framepipe-"+t.name)

@@ -29,12 +29,13 @@ var cold = strings.Fields(`
 	runtime/pprof runtime/trace runtime/debug internal/profile internal/reflectlite internal/fmtsort internal/godebug
 	crypto/x509/... crypto/tls/... vendor/... flag os/... embed container/...
 	framepipe/internal/app framepipe/internal/doctor framepipe/internal/lab framepipe/internal/metrics framepipe/internal/discover
-	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/bus framepipe/experiment/...
+	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/bus framepipe/capture/open framepipe/experiment/...
+	net/mail net/netip net/http/internal/... crypto/internal/sysrand crypto/ecdsa crypto/rsa crypto/elliptic crypto/dsa crypto/des math/big sort
 `)
 
-// Flags are those of go build, but for the linker's.
-func Flags() []string {
-	flags := []string{"-trimpath", "-tags=" + tags}
+// Flags are those of go build, but for the linker's; extra are more build tags.
+func Flags(extra ...string) []string {
+	flags := []string{"-trimpath", "-tags=" + strings.Join(append([]string{tags}, extra...), ",")}
 	for _, p := range cold {
 		flags = append(flags, "-gcflags="+p+"=-l")
 	}

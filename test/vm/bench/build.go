@@ -7,18 +7,18 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"framepipe/test/release"
 )
 
 // Build compiles a static program for the guest: a main package, or with test a
 // package's tests. target is GOARCH, with GOARM behind a slash ("arm/6").
 func Build(out, target, pkg string, test bool, tags ...string) error {
-	args := []string{"build", "-trimpath", "-ldflags=-s -w"}
+	args := []string{"build"}
 	if test {
-		args = []string{"test", "-c", "-trimpath", "-ldflags=-s -w"}
+		args = []string{"test", "-c"}
 	}
-	if len(tags) > 0 {
-		args = append(args, "-tags", strings.Join(tags, ","))
-	}
+	args = append(append(args, "-ldflags=-s -w"), release.Flags(tags...)...)
 	arch, arm, _ := strings.Cut(target, "/")
 	cmd := exec.Command("go", append(args, "-o", out, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
