@@ -1,12 +1,15 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +19,29 @@ import (
 	"framepipe/measure"
 	"framepipe/wire"
 )
+
+// Who connects and says nothing is no cause for a warning (a sender's spare dials
+// are such); who breaks off in the middle of a word is.
+func TestWarningsAboutPeers(t *testing.T) {
+	var mu sync.Mutex
+	var text bytes.Buffer
+	said := func() string { mu.Lock(); defer mu.Unlock(); return text.String() }
+	r := startReceiver(t, ReceiverConfig{Log: slog.New(slog.NewTextHandler(locked{&mu, &text}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	for _, word := range []string{"", "F"} {
+		c, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte(word))
+		c.Close()
+	}
+	eventually(t, "both have left", func() bool {
+		return strings.Contains(said(), errSilent.Error()) && strings.Contains(said(), "middle of a message")
+	})
+	if n := strings.Count(said(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings, want one, about the one who began:\n%s", n, said())
+	}
+}
 
 // fakeSender speaks v1 by hand, with a clock of its own.
 type fakeSender struct {

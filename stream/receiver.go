@@ -357,6 +357,8 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn, addr netip.Add
 	err := r.serve(ctx, c, addr)
 	switch {
 	case err == nil, ctx.Err() != nil:
+	case err == errSilent:
+		log.Debug("peer left", "cause", err)
 	case c.replaced.Load():
 		log.Info("replaced by a newer connection of the same camera")
 	case c.feed != nil:
@@ -372,6 +374,10 @@ func (r *Receiver) connection(ctx context.Context, conn net.Conn, addr netip.Add
 	}
 }
 
+// errSilent is nobody's mistake: a sender whose link stalls dials several connections
+// and says hello on one of them, and who looks whether a port is open says nothing.
+var errSilent = errors.New("it ended without a word")
+
 // serve tells v1, v0 and TLS by the first four bytes.
 func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) error {
 	if r.cfg.TLS != nil { // a v0 camera connects first and warms up then, but none is let in here
@@ -380,7 +386,9 @@ func (r *Receiver) serve(ctx context.Context, c *feedConn, addr netip.Addr) erro
 		return err
 	}
 	b, err := c.reader.peek(wire.V0HeaderSize)
-	if err != nil {
+	if err == io.EOF {
+		return errSilent
+	} else if err != nil {
 		return fmt.Errorf("before its first message: %w", err)
 	}
 	if r.cfg.TLS != nil {

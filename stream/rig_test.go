@@ -49,7 +49,9 @@ func startReceiver(t *testing.T, cfg ReceiverConfig) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, addr: ln.Addr().String(), ended: make(chan struct{})}
-	cfg.Log = testLog(t)
+	if cfg.Log == nil {
+		cfg.Log = testLog(t)
+	}
 	cfg.Recorded = func(rec *measure.Record) {
 		r.mu.Lock()
 		r.closed = append(r.closed, rec)

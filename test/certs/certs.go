@@ -47,6 +47,15 @@ func (a *Authority) Client(name string) {
 	a.sign(name, &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 }
 
+// Expired writes NAME.pem and NAME.key for a client, of an hour ago.
+func (a *Authority) Expired(name string) {
+	a.t.Helper()
+	a.sign(name, &x509.Certificate{NotAfter: time.Now().Add(-time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+}
+
+// File is the path of NAME.pem, or NAME.key.
+func (a *Authority) File(name string) string { return filepath.Join(a.dir, name) }
+
 func (a *Authority) sign(name string, c *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	check := func(err error) {
@@ -59,7 +68,10 @@ func (a *Authority) sign(name string, c *x509.Certificate) (*x509.Certificate, *
 	check(err)
 	a.n++
 	c.SerialNumber, c.Subject, c.BasicConstraintsValid = big.NewInt(a.n), pkix.Name{CommonName: name}, true
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	c.NotBefore = time.Now().Add(-2 * time.Hour)
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(time.Hour)
+	}
 	parent, signer := a.cert, a.key
 	if parent == nil {
 		parent, signer = c, key

@@ -92,6 +92,12 @@ type figures struct {
 	Lost      float64 // frames that did not reach the receiver in order
 }
 
+// program is one that is measured.
+type program struct {
+	name string
+	run  func(work, time.Duration) (figures, error)
+}
+
 type bench struct {
 	dir, exe, self string
 	go2rtc         string // "" = not here
@@ -144,29 +150,16 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 		if err := b.writeFrame(w.bytes); err != nil {
 			return err
 		}
-		programs := []struct {
-			name string
-			run  func(work, time.Duration) (figures, error)
-		}{{"framepipe", b.framepipe}}
+		programs := []program{{"framepipe", b.framepipe}}
 		if w.floor {
-			programs = append(programs, struct {
-				name string
-				run  func(work, time.Duration) (figures, error)
-			}{"floor", b.floor})
+			programs = append(programs, program{"floor", b.floor})
 			if b.go2rtc != "" {
-				programs = append(programs, struct {
-					name string
-					run  func(work, time.Duration) (figures, error)
-				}{"go2rtc", b.peer})
+				programs = append(programs, program{b.peerName, b.peer})
 			}
 			if b.ustreamer != "" {
-				programs = append(programs, struct {
-					name string
-					run  func(work, time.Duration) (figures, error)
-				}{"ustreamer", b.pass})
+				programs = append(programs, program{b.ustreamerName, b.pass})
 			}
 		}
-		cpu, p99 := map[string][]float64{}, map[string][]float64{}
 		all := map[string][]figures{}
 		for range reps {
 			for _, p := range programs {
@@ -174,25 +167,19 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", w.name, p.name, err)
 				}
-				cpu[p.name], p99[p.name] = append(cpu[p.name], f.CPU), append(p99[p.name], f.P99)
 				all[p.name] = append(all[p.name], f)
 				print(p.name, w, f)
 			}
 		}
-		ours := sheet.Median(cpu["framepipe"])
-		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame, latency p99 %.1f ms", w.name, ours, sheet.Median(p99["framepipe"]))
+		ours := all["framepipe"]
+		line := fmt.Sprintf("# %s: median %.1f us of the server's processor time per delivered frame, latency p99 %.1f ms", w.name, median(ours, cpu), median(ours, p99))
 		for _, p := range programs[1:] {
-			line += fmt.Sprintf("; %s %.1f us, %.1f ms: %.2f x", p.name, sheet.Median(cpu[p.name]), sheet.Median(p99[p.name]), ours/sheet.Median(cpu[p.name]))
+			theirs := median(all[p.name], cpu)
+			line += fmt.Sprintf("; %s %.1f us, %.1f ms: %.2f x", p.name, theirs, median(all[p.name], p99), median(ours, cpu)/theirs)
 		}
 		fmt.Println(line)
 		for _, p := range programs {
-			name := p.name
-			if name == "go2rtc" {
-				name = b.peerName
-			} else if name == "ustreamer" {
-				name = b.ustreamerName
-			}
-			t.add(w, name, all[p.name])
+			t.add(w, p.name, all[p.name])
 		}
 	}
 	if doc == "" {
@@ -204,9 +191,9 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 	return sheet.Bars(filepath.Join(filepath.Dir(doc), "performance", "fanout.svg"), "µs of the server's processor time per delivered frame", t.bars)
 }
 
-func print(program string, w work, f figures) {
+func print(name string, w work, f figures) {
 	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
-		w.name, program, f.CPU, f.P50, f.P99, f.RSS, f.Load,
+		w.name, strings.ReplaceAll(name, " ", "-"), f.CPU, f.P50, f.P99, f.RSS, f.Load,
 		float64(f.Least)/f.Seconds, float64(f.Frames)/f.Seconds/float64(w.viewers), f.Imbalance)
 	if f.Failed != "" {
 		fmt.Printf("# a viewer failed: %s\n", f.Failed)

@@ -17,16 +17,22 @@ type table struct {
 	ours float64 // of the case in work
 }
 
+// median is that of one figure over all runs.
+func median(runs []figures, value func(figures) float64) float64 {
+	var v []float64
+	for _, f := range runs {
+		v = append(v, value(f))
+	}
+	return sheet.Median(v)
+}
+
+func cpu(f figures) float64 { return f.CPU }
+
+func p99(f figures) float64 { return f.P99 }
+
 // add takes all runs of one program in one case; ours comes first.
 func (t *table) add(w work, program string, runs []figures) {
-	of := func(value func(figures) float64) float64 {
-		var v []float64
-		for _, f := range runs {
-			v = append(v, value(f))
-		}
-		return sheet.Median(v)
-	}
-	cpu := of(func(f figures) float64 { return f.CPU })
+	cpu := median(runs, cpu)
 	ratio := ""
 	if program == "framepipe" {
 		t.ours = cpu
@@ -34,13 +40,14 @@ func (t *table) add(w work, program string, runs []figures) {
 		ratio = fmt.Sprintf("%.2f ×", t.ours/cpu)
 	}
 	what := fmt.Sprintf("%d × %d kB at %d fps", w.viewers, w.bytes/1000, w.fps)
-	if w.sent || w.cameras > 1 {
+	if w.sent {
+		what += ", one camera by `send`"
+	} else if w.cameras > 1 {
 		what += fmt.Sprintf(", %d cameras by `send`", w.cameras)
 	}
-	what = strings.Replace(what, ", 1 cameras", ", one camera", 1)
 	fmt.Fprintf(&t.rows, "| %s | %s | %.1f | %s | %.2f | %.2f | %.1f | %.0f |\n", what, program, cpu, ratio,
-		of(func(f figures) float64 { return f.P50 }), of(func(f figures) float64 { return f.P99 }),
-		of(func(f figures) float64 { return float64(f.Least) / f.Seconds }), of(func(f figures) float64 { return f.RSS }))
+		median(runs, func(f figures) float64 { return f.P50 }), median(runs, p99),
+		median(runs, func(f figures) float64 { return float64(f.Least) / f.Seconds }), median(runs, func(f figures) float64 { return f.RSS }))
 	t.bars = append(t.bars, sheet.Bar{Label: strings.ReplaceAll(what, "`", "") + ": " + program, Value: cpu})
 }
 
