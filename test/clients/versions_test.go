@@ -14,10 +14,11 @@ import (
 func ranWith(t *testing.T, program, doc string, command ...string) {
 	t.Helper()
 	out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
-	m := regexp.MustCompile(`\d+\.\d+(?:\.\d+)*`).FindString(string(out)) // some end with an error after telling
-	if m == "" {
+	found := regexp.MustCompile(`(?:^|\s)(\d+\.\d+(?:\.\d+)*)`).FindStringSubmatch(string(out)) // some end with an error after telling
+	if found == nil {
 		t.Fatalf("%v does not tell its version: %v\n%s", command, err, out)
 	}
+	m := found[1]
 	t.Attr("program", program+" "+m)
 	system, _ := os.ReadFile("/etc/os-release") // there is none where there is no Debian either
 	if !strings.Contains(string(system), "\nID=debian") || !strings.Contains(string(system), "\nVERSION_ID=\"12\"") {
