@@ -19,6 +19,7 @@ const DefaultRecordLength = 10 * time.Second
 // Config is how a Meter measures. The zero value is the origin's way.
 type Config struct {
 	Camera       string
+	Run          string        // of its records
 	RecordLength time.Duration // 0 = DefaultRecordLength
 	Records      int           // stop opening records after so many; 0 = never
 	// Closed is told each record when it is closed, in order, on the goroutine
@@ -282,7 +283,7 @@ func (m *Meter) record(now frame.ReceiverTime) *Record {
 	d := now.Sub(m.start)
 	l := m.book.ledger().Minus(m.atStart)
 	r := &Record{
-		Camera: m.cfg.Camera, Number: m.number, Frames: m.frames, Elapsed: seconds(d), Bytes: m.bytes,
+		Camera: m.cfg.Camera, Run: m.cfg.Run, Start: m.start, Number: m.number, Frames: m.frames, Elapsed: seconds(d), Bytes: m.bytes,
 		Latency: m.stages[StageTotal].quantiles(), Age: m.ages.quantiles(),
 		Freezes: m.freeze.count, FrozenFor: seconds(m.freeze.total), LongestGap: millis(m.freeze.longest),
 		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(),

@@ -7,16 +7,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"framepipe/frame"
 )
 
 // Record is what happened within one record length, as the origin counts it, and
 // what it did not count. Absent values are unknown.
 type Record struct {
 	Camera   string  `json:"camera"`
-	Number   int     `json:"record"`   // from 1
-	Complete bool    `json:"complete"` // false: the run ended before the record did
+	Run      string  `json:"run,omitempty"` // tells one meter's records from another's: Number begins anew in each; "" = nobody asked
+	Number   int     `json:"record"`        // from 1, in its run
+	Complete bool    `json:"complete"`      // false: the run ended before the record did
 	Frames   int64   `json:"frames"`
 	Elapsed  float64 `json:"elapsed_s"`
+
+	Start frame.ReceiverTime `json:"-"`
+	Began time.Time          `json:"began,omitzero"` // the same by the receiver's clock of the day, which may be wrong; filled in by who has one
+
 	Bytes    int64   `json:"bytes"`
 	MeanSize float64 `json:"mean_frame_bytes"`
 	FPS      float64 `json:"fps"`

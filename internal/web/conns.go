@@ -166,6 +166,9 @@ func (s *Server) limits(w http.ResponseWriter, r *http.Request) {
 	if g := s.cfg.Guard; g != nil {
 		all["wrong_tokens"] = g.Failures.Total()
 	}
+	if s.cfg.RecordsNotKept != nil {
+		all["records_not_kept"] = s.cfg.RecordsNotKept()
+	}
 	if s.cfg.Process != nil {
 		all["process"] = s.cfg.Process()
 	}

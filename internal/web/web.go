@@ -60,12 +60,16 @@ type Config struct {
 	Process     func() any          // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler        // /metrics; nil = none
 	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
-	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
-	Ready   func() bool                 // cameras are accepted; nil = they are
-	Reach   func(seen netip.Addr) Reach // how cameras get here, for who asks at this address of the machine; nil = not known
-	Version string
-	Quality int // JPEG quality for raw streams; 0 = 85
-	Log     *slog.Logger
+	Past func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
+	// Earlier lists the records of a camera that was here in an earlier run and is not met
+	// again; nil = none are kept.
+	Earlier        func(camera string) []*measure.Record
+	RecordsNotKept func() uint64               // that the disk did not take; nil = none are kept
+	Ready          func() bool                 // cameras are accepted; nil = they are
+	Reach          func(seen netip.Addr) Reach // how cameras get here, for who asks at this address of the machine; nil = not known
+	Version        string
+	Quality        int // JPEG quality for raw streams; 0 = 85
+	Log            *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -106,11 +110,13 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /{$}", s.root)
 	s.mux.HandleFunc("GET /cameras", s.list)
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request, *stream.Feed){
-		"stream": s.stream, "snapshot": s.snapshot, "state": s.state, "records": s.records,
+		"stream": s.stream, "snapshot": s.snapshot, "state": s.state,
 	} {
 		s.mux.HandleFunc("GET /cameras/{name}/"+path, s.named(h))
 		s.mux.HandleFunc("GET /"+path, s.named(h))
 	}
+	s.mux.HandleFunc("GET /cameras/{name}/records", s.records)
+	s.mux.HandleFunc("GET /records", s.records)
 	s.mux.HandleFunc("GET /cameras/{name}/ws", s.named(s.ws))
 	s.mux.HandleFunc("GET /cameras/{name}/history", s.named(s.history))
 	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
@@ -319,14 +325,6 @@ func viewerOf(w http.ResponseWriter, r *http.Request) (id uint64, ok bool) {
 		return 0, false
 	}
 	return id, true
-}
-
-func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
-	records := f.Records()
-	if records == nil {
-		records = []*measure.Record{}
-	}
-	reply(w, records)
 }
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
