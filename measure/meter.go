@@ -333,6 +333,7 @@ type Live struct {
 	FPS       float64           `json:"fps"`                     // over the last second or so; 0 when nothing came
 	Mbit      float64           `json:"mbit_per_s"`              // over the same time
 	Age       *float64          `json:"age_ms,omitempty"`        // of the newest frame
+	Run       string            `json:"run,omitempty"`           // of its records
 	Record    *Record           `json:"record,omitempty"`        // the open one
 	Latency   *Quantiles        `json:"total_latency,omitempty"` // over the whole run
 	AgeTotal  *Quantiles        `json:"total_age,omitempty"`     // over the whole run
@@ -357,7 +358,7 @@ func (m *Meter) Live(now frame.ReceiverTime) Live {
 	m.advanceAge(now)
 	l := m.book.ledger()
 	v := Live{
-		Camera: m.cfg.Camera, Frames: m.total.frames, Bytes: m.total.bytes, FPS: m.live.fps, Mbit: m.live.mbit,
+		Camera: m.cfg.Camera, Run: m.cfg.Run, Frames: m.total.frames, Bytes: m.total.bytes, FPS: m.live.fps, Mbit: m.live.mbit,
 		Latency: m.total.latency.quantiles(), AgeTotal: m.total.age.quantiles(), Freezes: m.total.freezes,
 		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(), Before: m.book.before,
 		Seq: m.lastMeta.Seq, Format: m.lastMeta.Format.Word(), Width: m.lastMeta.Width, Height: m.lastMeta.Height, FrameSize: m.lastSize,

@@ -15,15 +15,10 @@ import (
 // what it did not count. Absent values are unknown.
 type Record struct {
 	Camera   string  `json:"camera"`
-	Run      string  `json:"run,omitempty"` // tells one meter's records from another's: Number begins anew in each; "" = nobody asked
-	Number   int     `json:"record"`        // from 1, in its run
-	Complete bool    `json:"complete"`      // false: the run ended before the record did
+	Number   int     `json:"record"`   // from 1, in its Run
+	Complete bool    `json:"complete"` // false: the run ended before the record did
 	Frames   int64   `json:"frames"`
 	Elapsed  float64 `json:"elapsed_s"`
-
-	Start frame.ReceiverTime `json:"-"`
-	Began time.Time          `json:"began,omitzero"` // the same by the receiver's clock of the day, which may be wrong; filled in by who has one
-
 	Bytes    int64   `json:"bytes"`
 	MeanSize float64 `json:"mean_frame_bytes"`
 	FPS      float64 `json:"fps"`
@@ -41,6 +36,10 @@ type Record struct {
 	Delivered uint64            `json:"delivered"`
 	Lost      map[string]uint64 `json:"lost"`
 	Imbalance int64             `json:"imbalance"`
+
+	Run   string             `json:"run,omitempty"`  // tells one meter's records from another's, as after a restart: Number begins anew in each
+	Began time.Time          `json:"began,omitzero"` // by the receiver's clock of the day, which may be wrong; of closed records, from who has such a clock
+	Start frame.ReceiverTime `json:"-"`              // the same moment by the monotonic clock
 }
 
 // Line is the record as one line for people: the origin's three figures first.

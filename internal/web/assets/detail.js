@@ -227,9 +227,10 @@ export class Detail {
       this.noted = notes.join();
       this.notes.replaceChildren(...notes.map((n) => element("li", {}, n)));
     }
-    const number_ = record?.record ?? 0;
-    if (number_ !== this.recordNumber) {
-      this.recordNumber = number_;
+    const open = `${live.run} ${record?.record ?? 0}`;
+    if (open !== this.recordOpen) {
+      this.run = live.run;
+      this.recordOpen = open;
       this.loadRecords();
     }
   }
@@ -268,7 +269,7 @@ export class Detail {
     if (this.closed) return;
     const rows = [];
     all.slice(-100).reverse().forEach((r, i, newest) => {
-      const earlier = (r.run ?? "") !== (all.at(-1).run ?? "");
+      const earlier = r.run !== (this.run ?? all.at(-1).run);
       if (earlier && (i === 0 || newest[i - 1].run !== r.run)) { // no gapless run: what is between them nobody measured
         rows.push({ kind: "earlier apart", span: 9, cells: [`an earlier run, numbered apart${r.began ? `; its last record began ${new Date(r.began).toLocaleString()}` : ""}`] });
       }
