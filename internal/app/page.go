@@ -1,8 +1,8 @@
 package app
 
 import (
-	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,12 +44,12 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	}
 	r.web = web.New(web.Config{Cameras: r.recv, Earlier: earlier, RecordsNotKept: notKept, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, LogLimit: logLimit, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           r.web,
-		ConnState:         r.conns.Changed,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 2 * cmp.Or(r.conns.MaxHeader, web.DefaultMaxHeader), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		Handler: r.web, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	var secured *tls.Config
 	if guard != nil {
-		ln = web.SpeakTLS(ln, r.guard.tls)
+		secured = r.guard.tls
 	}
+	ln = r.conns.Serve(srv, ln, secured)
 	r.wg.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			r.log.Error("the page is gone", "cause", err)

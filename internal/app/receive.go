@@ -57,6 +57,8 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "max-log-lines", Value: logLines, Usage: "most log lines a minute that peers may cause; what is left out is counted"},
 		&cli.DurationFlag{Name: "handshake-timeout", Value: stream.DefaultHandshake, Usage: "how long a peer may take to introduce itself"},
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
+		&cli.DurationFlag{Name: "header-timeout", Value: web.DefaultHeaderTime, Usage: "how long the head of a request to --http may take, from the connection on"},
+		&cli.DurationFlag{Name: "body-timeout", Value: web.DefaultBodyTime, Usage: "how long its body may take"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
@@ -100,12 +102,13 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
-	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body")}
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body"),
+		HeaderTime: c.Duration("header-timeout"), BodyTime: c.Duration("body-timeout")}
 	if r.conns.MaxHeader < 1000 || r.conns.MaxBody < 1000 || r.logBudget.most < 1 {
 		return usagef("bytes must be 1000 or more, lines 1 or more", "--max-header, --max-body or --max-log-lines is too small")
 	}
-	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || cfg.Handshake < time.Second || cfg.Timeout < time.Second {
-		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers, --handshake-timeout or --idle-timeout is too small")
+	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || min(cfg.Handshake, cfg.Timeout, r.conns.HeaderTime, r.conns.BodyTime) < time.Second {
+		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers or a --…-timeout is too small")
 	}
 	if err := r.recordings(c); err != nil {
 		return err

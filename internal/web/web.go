@@ -21,6 +21,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,7 +165,7 @@ func New(cfg Config) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // net/http's writers can
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Conns.bodyTime())) // net/http's writers can; it reads what is left of a body, wanted or not, and waits for it as long as it is told to
 	}
 	h := w.Header()
 	h.Set("Server", "framepipe/"+s.cfg.Version)
@@ -187,10 +188,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mux.ServeHTTP(w, r)
 }
-
-// bodyTime is how long a request's body may take, whether or not anybody wants it:
-// net/http reads what is left of one, and waits for it as long as it is told to.
-const bodyTime = 10 * time.Second
 
 // policy lets our pages load from here only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -385,6 +382,10 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	}
 	if e, big := errors.AsType[*http.MaxBytesError](err); big {
 		tooLarge(w, e.Limit)
+		return false
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		fail(w, http.StatusRequestTimeout, "the request's body took longer than --body-timeout")
 		return false
 	}
 	if err != nil {
