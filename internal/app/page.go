@@ -42,7 +42,7 @@ func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
 	if r.book != nil {
 		earlier, notKept = r.book.Of, r.book.NotKept
 	}
-	r.web = web.New(web.Config{Cameras: r.recv, Earlier: earlier, RecordsNotKept: notKept, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, LogLimit: logLimit, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
+	r.web = web.New(web.Config{Cameras: r.recv, Earlier: earlier, RecordsNotKept: notKept, Lab: r.lab, Guard: guard, LocalOnly: guard == nil, Conns: r.conns, Limits: r.recv.Limits, LogLimit: logLimit, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
 	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
 		Handler: r.web, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	var secured *tls.Config

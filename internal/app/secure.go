@@ -146,7 +146,7 @@ func (g *guard) admit(p *stream.Peer) error {
 	case g.keys == nil && g.tls != nil && g.tls.ClientCAs != nil:
 		return nil // by its certificate
 	case g.keys == nil:
-		if a := p.Addr; a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
+		if secure.Local(p.Addr) {
 			return nil
 		}
 		return fmt.Errorf("%v is not a local or private address: start the receiver with --token to accept it", p.Addr)

@@ -33,6 +33,7 @@ import (
 	"framepipe/internal/glass"
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
+	"framepipe/internal/secure"
 	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -54,6 +55,7 @@ type Config struct {
 	Lab         *lab.Manager    // nil = no experiments
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
+	LocalOnly   bool            // answer machines of local networks only
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
@@ -174,6 +176,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")        // no-referrer would have forms sent with Origin: null
 	h.Set("Content-Security-Policy", nothingOfIts) // pages have their own
 	if !s.cfg.Conns.fits(w, r) {
+		return
+	}
+	if addr := remote(r); s.cfg.LocalOnly && !secure.Local(addr) {
+		fail(w, http.StatusForbidden, fmt.Sprintf("%v is not a local or private address: this server answers it only if it is started with --token", addr))
 		return
 	}
 	if s.cfg.Guard == nil && !s.ourName(r.Host) {
