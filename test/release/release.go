@@ -16,7 +16,7 @@ import (
 const tags = "urfave_cli_no_template,minimal,nethttpomithttp2"
 
 // cold are the packages that no frame passes through. Functions are not inlined in
-// them: that is worth 1.2 MB on every machine. What it costs a whole program was not
+// them (of cryptography, that which handshakes alone need): that is worth 1.2 MB on every machine. What it costs a whole program was not
 // measured apart from other changes. A package that is not in the list is compiled as usual.
 var cold = strings.Fields(`
 	google.golang.org/... github.com/prometheus/... github.com/nats-io/... github.com/klauspost/...
@@ -27,9 +27,11 @@ var cold = strings.Fields(`
 	net/http/... net/textproto net/url fmt reflect strconv internal/strconv encoding/json encoding/asn1 encoding/xml encoding/pem encoding/csv
 	encoding/base64 encoding/hex text/... html/... regexp/... log/... image/... archive/... compress/... mime/... path/...
 	runtime/pprof runtime/trace runtime/debug internal/profile internal/reflectlite internal/fmtsort internal/godebug
-	crypto/x509/... crypto/tls/... vendor/... flag os/... embed container/...
+	crypto/x509/... crypto/tls/... vendor/... flag os/... embed container/... strings bufio unicode/... hash/...
+	crypto/internal/fips140/rsa crypto/internal/fips140/ecdsa crypto/internal/fips140/ed25519 crypto/internal/fips140/ecdh crypto/internal/fips140/drbg
+	crypto/internal/fips140/tls12 crypto/internal/fips140/tls13 crypto/internal/fips140/hkdf crypto/internal/fips140/check crypto/internal/hpke crypto/ed25519 crypto/ecdh
 	framepipe/internal/app framepipe/internal/doctor framepipe/internal/lab framepipe/internal/metrics framepipe/internal/discover
-	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/bus framepipe/capture/open framepipe/experiment/...
+	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/records framepipe/internal/bus framepipe/capture/open framepipe/experiment/...
 	net/mail net/netip net/http/internal/... crypto/internal/sysrand crypto/ecdsa crypto/rsa crypto/elliptic crypto/dsa crypto/des math/big sort
 `)
 
