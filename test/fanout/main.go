@@ -41,6 +41,7 @@ func main() {
 	length := flag.Duration("for", 10*time.Second, "how long each is measured")
 	only := flag.String("only", "", "names of the cases to run, separated by commas; all without")
 	doc := flag.String("doc", "", "write the table into this `file`, between its marks, and a plot beside it (performance/fanout.svg)")
+	beside := flag.String("beside", "", "another build of framepipe, to be measured in turns with this one: its `file`")
 	asViewers := flag.Int("viewers", 0, "(for itself) be so many viewers of the addresses that follow")
 	asFloor := flag.String("floor", "", "(for itself) serve FILE here")
 	asFeed := flag.String("feed", "", "(for itself) be a camera here that shows FILE")
@@ -55,7 +56,7 @@ func main() {
 	case *asFeed != "":
 		err = feed(*asFeed, flag.Arg(0), *fps)
 	default:
-		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }), *doc)
+		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }), *doc, *beside)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -107,7 +108,7 @@ type bench struct {
 	cameraLib      string // the camera that is preloaded into it
 }
 
-func run(reps int, length time.Duration, only []string, doc string) error {
+func run(reps int, length time.Duration, only []string, doc, beside string) error {
 	dir, err := os.MkdirTemp("", "framepipe-fanout-")
 	if err != nil {
 		return err
@@ -151,6 +152,11 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 			return err
 		}
 		programs := []program{{"framepipe", b.framepipe}}
+		if beside != "" {
+			other := *b
+			other.exe = beside
+			programs = append(programs, program{"the other build", other.framepipe})
+		}
 		if w.floor {
 			programs = append(programs, program{"floor", b.floor})
 			if b.go2rtc != "" {
