@@ -41,9 +41,12 @@ var cold = strings.Fields(`
 	crypto/internal/fips140/tls12 crypto/internal/fips140/tls13
 `)
 
+// Tags are the build tags, with more of them.
+func Tags(extra ...string) string { return strings.Join(append([]string{tags}, extra...), ",") }
+
 // Flags are those of go build, but for the linker's; extra are more build tags.
 func Flags(extra ...string) []string {
-	flags := []string{"-trimpath", "-tags=" + strings.Join(append([]string{tags}, extra...), ",")}
+	flags := []string{"-trimpath", "-tags=" + Tags(extra...)}
 	for _, p := range cold {
 		flags = append(flags, "-gcflags="+p+"=-l")
 	}
