@@ -88,6 +88,8 @@ type figures struct {
 	seen
 	CPU       float64 // us of the server per delivered frame
 	RSS       float64 // kB of the server per viewer, beyond what it had without any
+	Resident  float64 // MB of the server at the end
+	Own       float64 // of it, MB that are not a file's pages
 	Load      float64 // share of one core that the server used
 	Imbalance int64   // frames that the ledger cannot account for
 	Lost      float64 // frames that did not reach the receiver in order
@@ -198,8 +200,8 @@ func run(reps int, length time.Duration, only []string, doc, beside string) erro
 }
 
 func print(name string, w work, f figures) {
-	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
-		w.name, strings.ReplaceAll(name, " ", "-"), f.CPU, f.P50, f.P99, f.RSS, f.Load,
+	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.1f MB %.1f own-MB %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
+		w.name, strings.ReplaceAll(name, " ", "-"), f.CPU, f.P50, f.P99, f.RSS, f.Resident, f.Own, f.Load,
 		float64(f.Least)/f.Seconds, float64(f.Frames)/f.Seconds/float64(w.viewers), f.Imbalance)
 	if f.Failed != "" {
 		fmt.Printf("# a viewer failed: %s\n", f.Failed)
@@ -330,7 +332,7 @@ func (b *bench) floor(w work, length time.Duration) (figures, error) {
 
 // watch lets viewers look at a server, and reads what that cost it.
 func (b *bench) watch(ctx context.Context, pid int, w work, targets []string, length time.Duration) (figures, error) {
-	before := rss(pid)
+	before := memory(pid, "VmRSS:")
 	c := exec.CommandContext(ctx, b.self, append([]string{"-viewers", strconv.Itoa(w.viewers), "-for", length.String()}, targets...)...)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
@@ -348,7 +350,8 @@ func (b *bench) watch(ctx context.Context, pid int, w work, targets []string, le
 	cpu, start := cpuTime(pid), time.Now()
 	time.Sleep(length - 100*time.Millisecond)
 	used, passed := cpuTime(pid)-cpu, time.Since(start)
-	f := figures{RSS: (rss(pid) - before) / float64(w.viewers), Load: used.Seconds() / passed.Seconds()}
+	after := memory(pid, "VmRSS:")
+	f := figures{RSS: (after - before) / float64(w.viewers), Resident: after / 1000, Own: memory(pid, "RssAnon:") / 1000, Load: used.Seconds() / passed.Seconds()}
 	if !s.Scan() {
 		return figures{}, fmt.Errorf("the viewers did not report")
 	}
@@ -377,10 +380,10 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// rss is a process's resident memory in kB.
-func rss(pid int) float64 {
+// memory is one line of a process's memory in kB (proc_pid_status(5)).
+func memory(pid int, name string) float64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	_, rest, _ := strings.Cut(string(b), name)
 	f := strings.Fields(rest)
 	if len(f) == 0 {
 		return 0
