@@ -67,7 +67,7 @@ func TestOwnSourceAndSink(t *testing.T) {
 		args         []string
 	}{
 		{sink, `^ball \d+: 40x30 eighths, brightness \d+, -?[0-9.]+ ms old, within [0-9.]+$`, nil},
-		{program, `^ball record \d+: \d+ frames .* lost 0`, []string{"receive", "--http", "", "--announce", "", "--record-length", "500ms", "--listen"}},
+		{program, `^ball record \d+: \d+ frames .* lost 0`, []string{"receive", "--http", "", "--announce", "", "--record-length", "500ms", "--keep-records=false", "--listen"}},
 	} {
 		t.Run(filepath.Base(receiver.exe), func(t *testing.T) {
 			run, stop := context.WithCancel(ctx)

@@ -19,6 +19,7 @@ const DefaultRecordLength = 10 * time.Second
 // Config is how a Meter measures. The zero value is the origin's way.
 type Config struct {
 	Camera       string
+	Run          string        // of its records
 	RecordLength time.Duration // 0 = DefaultRecordLength
 	Records      int           // stop opening records after so many; 0 = never
 	// Closed is told each record when it is closed, in order, on the goroutine
@@ -282,7 +283,7 @@ func (m *Meter) record(now frame.ReceiverTime) *Record {
 	d := now.Sub(m.start)
 	l := m.book.ledger().Minus(m.atStart)
 	r := &Record{
-		Camera: m.cfg.Camera, Number: m.number, Frames: m.frames, Elapsed: seconds(d), Bytes: m.bytes,
+		Camera: m.cfg.Camera, Run: m.cfg.Run, Start: m.start, Number: m.number, Frames: m.frames, Elapsed: seconds(d), Bytes: m.bytes,
 		Latency: m.stages[StageTotal].quantiles(), Age: m.ages.quantiles(),
 		Freezes: m.freeze.count, FrozenFor: seconds(m.freeze.total), LongestGap: millis(m.freeze.longest),
 		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(),
@@ -332,6 +333,7 @@ type Live struct {
 	FPS       float64           `json:"fps"`                     // over the last second or so; 0 when nothing came
 	Mbit      float64           `json:"mbit_per_s"`              // over the same time
 	Age       *float64          `json:"age_ms,omitempty"`        // of the newest frame
+	Run       string            `json:"run,omitempty"`           // of its records
 	Record    *Record           `json:"record,omitempty"`        // the open one
 	Latency   *Quantiles        `json:"total_latency,omitempty"` // over the whole run
 	AgeTotal  *Quantiles        `json:"total_age,omitempty"`     // over the whole run
@@ -356,7 +358,7 @@ func (m *Meter) Live(now frame.ReceiverTime) Live {
 	m.advanceAge(now)
 	l := m.book.ledger()
 	v := Live{
-		Camera: m.cfg.Camera, Frames: m.total.frames, Bytes: m.total.bytes, FPS: m.live.fps, Mbit: m.live.mbit,
+		Camera: m.cfg.Camera, Run: m.cfg.Run, Frames: m.total.frames, Bytes: m.total.bytes, FPS: m.live.fps, Mbit: m.live.mbit,
 		Latency: m.total.latency.quantiles(), AgeTotal: m.total.age.quantiles(), Freezes: m.total.freezes,
 		Offered: l.Offered, Delivered: l.Delivered, Lost: l.ByCause(), Imbalance: l.Imbalance(), Before: m.book.before,
 		Seq: m.lastMeta.Seq, Format: m.lastMeta.Format.Word(), Width: m.lastMeta.Width, Height: m.lastMeta.Height, FrameSize: m.lastSize,

@@ -7,13 +7,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"framepipe/frame"
 )
 
 // Record is what happened within one record length, as the origin counts it, and
 // what it did not count. Absent values are unknown.
 type Record struct {
 	Camera   string  `json:"camera"`
-	Number   int     `json:"record"`   // from 1
+	Number   int     `json:"record"`   // from 1, in its Run
 	Complete bool    `json:"complete"` // false: the run ended before the record did
 	Frames   int64   `json:"frames"`
 	Elapsed  float64 `json:"elapsed_s"`
@@ -34,6 +36,10 @@ type Record struct {
 	Delivered uint64            `json:"delivered"`
 	Lost      map[string]uint64 `json:"lost"`
 	Imbalance int64             `json:"imbalance"`
+
+	Run   string             `json:"run,omitempty"`  // tells one meter's records from another's, as after a restart: Number begins anew in each
+	Began time.Time          `json:"began,omitzero"` // by the receiver's clock of the day, which may be wrong; of closed records, from who has such a clock
+	Start frame.ReceiverTime `json:"-"`              // the same moment by the monotonic clock
 }
 
 // Line is the record as one line for people: the origin's three figures first.

@@ -84,7 +84,7 @@ func TestThirtyHours(t *testing.T) {
 		if seq := feed.Status().Live.Seq; seq <= 1<<32 {
 			t.Errorf("the last frame is %d", seq)
 		}
-		if n := len(feed.Records()); n > keptRecords || n < min(keptRecords, int(length/(10*time.Second))-10) {
+		if n := len(feed.Records()); n > KeptRecords || n < min(KeptRecords, int(length/(10*time.Second))-10) {
 			t.Errorf("%d records are kept", n)
 		}
 		if n := src.pool.Out(); n != 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -54,19 +55,21 @@ type Feed struct {
 	records  []*measure.Record
 }
 
-// keptRecords is how many records a feed remembers: an hour of the origin's.
-const keptRecords = 360
+// KeptRecords is how many records a feed remembers, those of earlier runs among
+// them: an hour of the origin's.
+const KeptRecords = 360
 
 func (f *Feed) keep(r *measure.Record) {
 	f.recordMu.Lock()
 	defer f.recordMu.Unlock()
-	if len(f.records) == keptRecords {
+	if len(f.records) >= KeptRecords {
 		f.records = append(f.records[:0], f.records[1:]...)
 	}
 	f.records = append(f.records, r)
 }
 
-// Records lists the newest records, oldest first. They must not be changed.
+// Records lists the newest records, oldest first; those of an earlier run have
+// another Run. They must not be changed.
 func (f *Feed) Records() []*measure.Record {
 	f.recordMu.Lock()
 	defer f.recordMu.Unlock()
@@ -76,7 +79,13 @@ func (f *Feed) Records() []*measure.Record {
 // newFeed makes a feed with its meter and lists it; the caller holds r.mu.
 func (r *Receiver) newFeed(name string) *Feed {
 	f := &Feed{name: name, frameLog: r.cfg.FrameLog, clock: new(clocksync.Estimator), waiting: make(map[uint32]chan wire.StateText), since: time.Now()}
-	f.Meter = measure.NewMeter(measure.Config{Camera: name, RecordLength: r.cfg.RecordLength, Records: r.cfg.Records, Closed: func(rec *measure.Record) {
+	if r.cfg.Earlier != nil {
+		f.records = r.cfg.Earlier(name)
+		f.records = f.records[max(0, len(f.records)-KeptRecords):]
+	}
+	run := sessionText(rand.Uint64()) // a camera that had to make room and comes back begins anew, too
+	f.Meter = measure.NewMeter(measure.Config{Camera: name, Run: run, RecordLength: r.cfg.RecordLength, Records: r.cfg.Records, Closed: func(rec *measure.Record) {
+		rec.Began = time.Now().Add(rec.Start.Sub(frame.ReceiverNow())).UTC().Round(time.Millisecond)
 		f.keep(rec)
 		if r.cfg.Recorded != nil {
 			r.cfg.Recorded(rec)

@@ -60,6 +60,9 @@ type ReceiverConfig struct {
 	// Recorded is told each record of each camera. It must not call the Feed.
 	Recorded func(*measure.Record)
 	FrameLog *measure.FrameLog
+	// Earlier is asked once for each new camera: its records of earlier runs, oldest
+	// first, which become the Feed's. It must neither wait nor call the Receiver.
+	Earlier func(camera string) []*measure.Record
 	// Opened is told each new camera, before its first frame.
 	Opened func(*Feed)
 	// Forgotten is told each camera that had to make room for another: what was

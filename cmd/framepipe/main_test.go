@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 			_, port, _ := net.SplitHostPort(ln.Addr().String())
 			e.Setenv("ADDR", ln.Addr().String())
 			e.Setenv("PORT", port)
+			e.Setenv("XDG_STATE_HOME", e.WorkDir)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

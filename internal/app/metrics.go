@@ -13,5 +13,8 @@ func (r *receiving) metrics() http.Handler {
 	if r.guard != nil {
 		src.WrongTokens = r.guard.failures.Total
 	}
+	if r.book != nil {
+		src.NotKept = r.book.NotKept
+	}
 	return metrics.Handler(src)
 }

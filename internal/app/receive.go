@@ -1,15 +1,12 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -23,6 +20,7 @@ import (
 	"framepipe/internal/discover"
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
+	"framepipe/internal/records"
 	"framepipe/internal/web"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -37,6 +35,7 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.DurationFlag{Name: "record-length", Value: measure.DefaultRecordLength, Usage: "length of a record"},
 		&cli.IntFlag{Name: "records", Usage: "end after so many records of a camera (the origin: 100); 0 = go on"},
 		&cli.StringFlag{Name: "summary", Usage: "write the origin's summary to `FILE`"},
+		&cli.BoolFlag{Name: "keep-records", Value: true, Usage: "keep each camera's newest records in --state across a restart; not with port 0, unless --state says where"},
 		&cli.StringFlag{Name: "frame-log", Usage: "write every frame's stamps and delays to `FILE` (CSV)"},
 		&cli.StringFlag{Name: "save", Usage: "save frames as pictures in `DIR`"},
 		&cli.StringFlag{Name: "record", Usage: "record to `FILE.mkv`; each further camera to FILE-NAME.mkv"},
@@ -58,6 +57,8 @@ func receiveCommand(e *env) *cli.Command {
 		&cli.IntFlag{Name: "max-log-lines", Value: logLines, Usage: "most log lines a minute that peers may cause; what is left out is counted"},
 		&cli.DurationFlag{Name: "handshake-timeout", Value: stream.DefaultHandshake, Usage: "how long a peer may take to introduce itself"},
 		&cli.DurationFlag{Name: "idle-timeout", Value: stream.DefaultTimeout, Usage: "how long a peer may take for one message"},
+		&cli.DurationFlag{Name: "header-timeout", Value: web.DefaultHeaderTime, Usage: "how long the head of a request to --http may take, from the connection on"},
+		&cli.DurationFlag{Name: "body-timeout", Value: web.DefaultBodyTime, Usage: "how long its body may take"},
 		&cli.IntFlag{Name: "max-cameras", Value: stream.DefaultMaxCameras, Usage: "most cameras at once"},
 		&cli.DurationFlag{Name: "for", Usage: "end after so long; 0 = go on"},
 		&cli.BoolFlag{Name: "json", Usage: "write records as JSON lines to standard output"},
@@ -101,12 +102,13 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	}
 	cfg.MaxPixels, cfg.MaxConns, cfg.PerAddress = int64(c.Int("max-pixels")), c.Int("max-connections"), c.Int("max-per-address")
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
-	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body")}
+	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body"),
+		HeaderTime: c.Duration("header-timeout"), BodyTime: c.Duration("body-timeout")}
 	if r.conns.MaxHeader < 1000 || r.conns.MaxBody < 1000 || r.logBudget.most < 1 {
 		return usagef("bytes must be 1000 or more, lines 1 or more", "--max-header, --max-body or --max-log-lines is too small")
 	}
-	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || cfg.Handshake < time.Second || cfg.Timeout < time.Second {
-		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers, --handshake-timeout or --idle-timeout is too small")
+	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || min(cfg.Handshake, cfg.Timeout, r.conns.HeaderTime, r.conns.BodyTime) < time.Second {
+		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers or a --…-timeout is too small")
 	}
 	if err := r.recordings(c); err != nil {
 		return err
@@ -134,6 +136,8 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	if err != nil {
 		return listenError(err, "--listen", c.String("listen"))
 	}
+	r.openBook(c, &cfg)
+	defer r.book.Close()
 	r.announce(r.guard, ln.Addr())
 	r.log.Info("waiting for cameras on " + ln.Addr().String())
 	r.announced = r.announcement(c, ln.Addr())
@@ -203,7 +207,8 @@ type receiving struct {
 	beside    func(context.Context) // runs while it receives, once the page is there; may be nil
 	summaries *summaries
 	frameLog  *measure.FrameLog
-	logBudget *logBudget // nil = nobody bounds what peers can make us log
+	book      *records.Book // nil = records are forgotten with us
+	logBudget *logBudget    // nil = nobody bounds what peers can make us log
 	logFile   *lateFile
 
 	mu         sync.Mutex
@@ -319,66 +324,6 @@ func (r *receiving) run(ctx context.Context, cfg stream.ReceiverConfig, ln net.L
 	return errors.Join(localErr, err)
 }
 
-// serveHTTP serves the page until ctx ends.
-func (r *receiving) serveHTTP(ctx context.Context, addr string) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return listenError(err, "--http", addr)
-	}
-	guard := r.webGuard()
-	if r.conns == nil {
-		r.conns = new(web.Conns)
-	}
-	r.lab = &lab.Manager{Dir: r.experiments, Software: "framepipe " + Version(), Context: ctx, Feeds: r.recv.Feeds, Log: r.log}
-	reach := r.reach
-	if r.listens == nil { // cameras do not come by themselves
-		reach = nil
-	}
-	var logLimit func() stream.Limit
-	if r.logBudget != nil {
-		logLimit = r.logBudget.limit
-	}
-	r.web = web.New(web.Config{Cameras: r.recv, Lab: r.lab, Guard: guard, Conns: r.conns, Limits: r.recv.Limits, LogLimit: logLimit, Reach: reach, Process: func() any { return ownProcess() }, Metrics: r.metrics(), Past: r.past(), Ready: r.recv.Accepting, AllowHosts: r.allowHosts, Recorder: &r.recorder, AllowOrigin: r.allowOrigin, Version: Version(), Log: r.log})
-	srv := &http.Server{BaseContext: func(net.Listener) context.Context { return ctx }, // ends connections that were taken over
-		Handler:           r.web,
-		ConnState:         r.conns.Changed,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 2 * cmp.Or(r.conns.MaxHeader, web.DefaultMaxHeader), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
-	if guard != nil {
-		ln = web.SpeakTLS(ln, r.guard.tls)
-	}
-	r.wg.Go(func() {
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			r.log.Error("the page is gone", "cause", err)
-		}
-	})
-	r.wg.Go(func() {
-		<-ctx.Done()
-		srv.Close()
-		r.lab.Wait() // nothing starts one any more
-	})
-	r.page = pageAddress(ln.Addr())
-	if r.announced != nil {
-		r.announced.Page = pageFor(ln.Addr(), guard != nil && !guard.Plain)
-	}
-	if guard != nil && !guard.Plain {
-		r.page = strings.Replace(r.page, "http:", "https:", 1)
-	}
-	r.log.Info("the page is at " + r.page)
-	return nil
-}
-
-// pageAddress is what a person types into the browser on this machine.
-func pageAddress(a net.Addr) string {
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return "http://" + a.String() + "/"
-	}
-	if ap.Addr().IsUnspecified() {
-		return fmt.Sprintf("http://127.0.0.1:%d/", ap.Port())
-	}
-	return "http://" + a.String() + "/"
-}
-
 // local runs a camera of this machine.
 func (r *receiving) local(ctx context.Context, cfg camera.Config) error {
 	name, _, _ := strings.Cut(cfg.Source, "?")
@@ -431,6 +376,7 @@ func (r *receiving) forgotten(f *stream.Feed) {
 	}
 	r.mu.Unlock()
 	r.endRecording(f)
+	r.book.Forgotten(f.Name(), f.Records())
 	r.finalLine(f)
 }
 
@@ -447,6 +393,7 @@ func (r *receiving) recorded(rec *measure.Record) {
 	default:
 		r.con.line(r.env.stdout, fmt.Sprintf("%s record %d: %s", rec.Camera, rec.Number, rec.Line()))
 	}
+	r.book.Add(rec)
 	if r.bus != nil {
 		r.bus.Recorded(rec)
 	}

@@ -25,7 +25,7 @@ func secureFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "token", Usage: "let in only who knows this secret, over TLS; `SECRET` auto = made at first and kept in --state"},
 		&cli.StringFlag{Name: "token-file", Usage: "read the token from `FILE`"},
-		&cli.StringFlag{Name: "state", Usage: "`DIR` of the certificate and the token that are kept", DefaultText: "the user's state folder"},
+		&cli.StringFlag{Name: "state", Usage: "`DIR` of what is kept: certificate, token, records", DefaultText: "the user's state folder"},
 		&cli.StringFlag{Name: "tls-cert", Usage: "`FILE` of an own certificate (PEM, with its chain) instead of one that is made"},
 		&cli.StringFlag{Name: "tls-key", Usage: "`FILE` of its key (PEM)"},
 		&cli.StringFlag{Name: "tls-client-ca", Usage: "demand certificates of cameras, signed by one in `FILE` (mutual TLS)"},
@@ -56,6 +56,18 @@ func tokenOf(c *cli.Command) (string, error) {
 	return token, nil
 }
 
+// stateDir is where token, certificate and records are kept.
+func stateDir(c *cli.Command) (string, error) {
+	if dir := c.String("state"); dir != "" {
+		return dir, nil
+	}
+	dir, err := secure.StateDir()
+	if err != nil {
+		return "", usagef("say where with --state", "there is no place to keep anything: %w", err)
+	}
+	return dir, nil
+}
+
 // newGuard reads secureFlags.
 func newGuard(c *cli.Command) (*guard, error) {
 	g := new(guard)
@@ -63,13 +75,11 @@ func newGuard(c *cli.Command) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := c.String("state")
-	if dir == "" {
-		if dir, err = secure.StateDir(); err != nil {
-			return nil, usagef("say where with --state", "there is no place to keep the certificate: %w", err)
-		}
-	}
+	dir, noDir := stateDir(c)
 	if token == "auto" && c.String("token-file") == "" {
+		if noDir != nil {
+			return nil, noDir
+		}
 		if token, err = secure.KeepToken(dir); err != nil {
 			return nil, fmt.Errorf("the token cannot be kept: %w", err)
 		}
@@ -90,6 +100,9 @@ func newGuard(c *cli.Command) (*guard, error) {
 		return g, nil
 	}
 	if len(own) == 0 {
+		if noDir != nil {
+			return nil, noDir
+		}
 		cert, err := secure.KeepCertificate(dir)
 		if err != nil {
 			return nil, &hinted{fmt.Errorf("the certificate cannot be kept: %w", err), "say where with --state"}
@@ -133,7 +146,7 @@ func (g *guard) admit(p *stream.Peer) error {
 	case g.keys == nil && g.tls != nil && g.tls.ClientCAs != nil:
 		return nil // by its certificate
 	case g.keys == nil:
-		if a := p.Addr; a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
+		if secure.Local(p.Addr) {
 			return nil
 		}
 		return fmt.Errorf("%v is not a local or private address: start the receiver with --token to accept it", p.Addr)

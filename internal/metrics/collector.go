@@ -33,6 +33,7 @@ type Source struct {
 	Limits      func() []stream.Limit // of the cameras' port
 	ViewLimits  func() []stream.Limit // of the HTTP port
 	WrongTokens func() uint64
+	NotKept     func() uint64 // records that the disk did not take
 }
 
 // collector reads a Source at each scrape.
@@ -53,6 +54,7 @@ var (
 	connections = desc("connections", "Connections at the port of the cameras and at that of the viewers.", "port")
 	limitHits   = desc("limit_hits_total", "How often a limit was reached, by the flag that sets it.", "port", "limit")
 	wrongTokens = desc("wrong_tokens_total", "Wrong tokens shown to any port.")
+	notKept     = desc("records_not_kept_total", "Records that will be forgotten with a restart: the disk did not take them.")
 
 	connected   = ofCamera("camera_connected", "1 while the camera is connected.")
 	disconnects = ofCamera("camera_disconnects_total", "Connections that ended without another one taking over.")
@@ -107,6 +109,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s.limits("http", src.ViewLimits)
 	if src.WrongTokens != nil {
 		s.counter(wrongTokens, float64(src.WrongTokens()))
+	}
+	if src.NotKept != nil {
+		s.counter(notKept, float64(src.NotKept()))
 	}
 	if src.Feeds == nil {
 		return

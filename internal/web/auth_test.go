@@ -200,7 +200,7 @@ func TestTLSAndClearOnOnePort(t *testing.T) {
 	}
 	srv := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(SpeakTLS(ln, secure.ServerConfig(cert, nil))) }()
+	go func() { done <- srv.Serve(SpeakTLS(ln, secure.ServerConfig(cert, nil), nil)) }()
 	defer func() { srv.Close(); <-done }()
 	addr := ln.Addr().String()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}, Timeout: 20 * time.Second}

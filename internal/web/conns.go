@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"framepipe/stream"
 )
@@ -24,15 +25,18 @@ const (
 )
 
 // Conns bounds what clients of an http.Server make it hold: connections, as its
-// ConnState hook, and what requests bring. A connection that is taken over, by a stream or a WebSocket, counts until it is over. The zero
+// ConnState hook, and what requests bring; see Serve. A connection that is taken over, by a stream or a WebSocket, counts until it is over. The zero
 // value has the default limits. A nil *Conns counts nothing.
 type Conns struct {
 	Most       int
 	PerAddress int // not for loopback, where a reverse proxy may be; 0 = no limit
-	MaxHeader  int // bytes of a request's head; the http.Server's own limit, which counts nothing, should be twice that
+	MaxHeader  int // bytes of a request's head; more than twice that is refused by net/http already
 	MaxBody    int // bytes
+	HeaderTime time.Duration
+	BodyTime   time.Duration
 
-	headers, bodies atomic.Uint64 // requests that were larger
+	headers, bodies       atomic.Uint64 // requests that were larger
+	lateHeads, lateBodies atomic.Uint64 // and that took longer
 
 	mu   sync.Mutex
 	all  map[net.Conn]netip.Addr // guarded by mu
@@ -42,6 +46,9 @@ type Conns struct {
 
 // Changed is an http.Server's ConnState.
 func (l *Conns) Changed(c net.Conn, state http.ConnState) {
+	if p := peerOf(c); p != nil {
+		p.changed(c, state)
+	}
 	switch state {
 	case http.StateNew:
 		if !l.enter(c) {
@@ -49,6 +56,22 @@ func (l *Conns) Changed(c net.Conn, state http.ConnState) {
 		}
 	case http.StateClosed:
 		l.leave(c)
+	}
+}
+
+func (l *Conns) most() int {
+	if l == nil {
+		return DefaultMaxConns
+	}
+	return cmp.Or(l.Most, DefaultMaxConns)
+}
+
+// full counts a connection that found no place.
+func (l *Conns) full() {
+	if l != nil {
+		l.mu.Lock()
+		l.hits[0]++
+		l.mu.Unlock()
 	}
 }
 
@@ -61,7 +84,7 @@ func (l *Conns) enter(c net.Conn) bool {
 		l.all, l.of = make(map[net.Conn]netip.Addr), make(map[netip.Addr]int)
 	}
 	switch {
-	case len(l.all) >= cmp.Or(l.Most, DefaultMaxConns):
+	case len(l.all) >= l.most():
 		l.hits[0]++
 		return false
 	case l.PerAddress > 0 && l.of[addr] >= l.PerAddress && !addr.IsLoopback():
@@ -101,8 +124,9 @@ func (l *Conns) Count() int {
 func (l *Conns) Limits() []stream.Limit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return []stream.Limit{{Name: "max-viewers", Limit: int64(cmp.Or(l.Most, DefaultMaxConns)), Hits: l.hits[0]}, {Name: "max-per-address", Limit: int64(l.PerAddress), Hits: l.hits[1]},
-		{Name: "max-header", Limit: int64(cmp.Or(l.MaxHeader, DefaultMaxHeader)), Hits: l.headers.Load()}, {Name: "max-body", Limit: int64(cmp.Or(l.MaxBody, DefaultMaxBody)), Hits: l.bodies.Load()}}
+	return []stream.Limit{{Name: "max-viewers", Limit: int64(l.most()), Hits: l.hits[0]}, {Name: "max-per-address", Limit: int64(l.PerAddress), Hits: l.hits[1]},
+		{Name: "max-header", Limit: int64(l.maxHeader()), Hits: l.headers.Load()}, {Name: "max-body", Limit: int64(cmp.Or(l.MaxBody, DefaultMaxBody)), Hits: l.bodies.Load()},
+		{Name: "header-timeout", Limit: l.headerTime().Milliseconds(), Hits: l.lateHeads.Load()}, {Name: "body-timeout", Limit: l.bodyTime().Milliseconds(), Hits: l.lateBodies.Load()}}
 }
 
 // fits bounds a request's head and body, and answers one that is too large.
@@ -110,7 +134,8 @@ func (l *Conns) fits(w http.ResponseWriter, r *http.Request) bool {
 	if l == nil {
 		l = new(Conns)
 	}
-	most, size := cmp.Or(l.MaxHeader, DefaultMaxHeader), len(r.Method)+len(r.RequestURI)+len(r.Host)
+	l.asked(r)
+	most, size := l.maxHeader(), len(r.Method)+len(r.RequestURI)+len(r.Host)
 	for k, all := range r.Header {
 		for _, v := range all {
 			size += len(k) + len(v) + len(": \r\n")
@@ -165,6 +190,9 @@ func (s *Server) limits(w http.ResponseWriter, r *http.Request) {
 	}
 	if g := s.cfg.Guard; g != nil {
 		all["wrong_tokens"] = g.Failures.Total()
+	}
+	if s.cfg.RecordsNotKept != nil {
+		all["records_not_kept"] = s.cfg.RecordsNotKept()
 	}
 	if s.cfg.Process != nil {
 		all["process"] = s.cfg.Process()

@@ -3,27 +3,24 @@ package web
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
 	"framepipe/internal/secure"
 )
 
-// firstByte is how long a connection may take to begin.
-const firstByte = 10 * time.Second
-
-// mostUndecided is how many connections may be about to begin.
-const mostUndecided = 256
-
 // SpeakTLS is a listener that speaks TLS with who begins with it, and leaves
-// others in the clear, on one port. Closing it ends what it started.
-func SpeakTLS(ln net.Listener, cfg *tls.Config) net.Listener {
+// others in the clear, on one port. Closing it ends what it started. Who says nothing
+// is held to the limits of conns.
+func SpeakTLS(ln net.Listener, cfg *tls.Config, conns *Conns) net.Listener {
 	cfg = cfg.Clone()
 	cfg.NextProtos = []string{"http/1.1"} // a WebSocket and a taken-over connection need it
 	cfg.ClientAuth, cfg.ClientCAs = tls.NoClientCert, nil
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &tlsListener{Listener: ln, cfg: cfg, ctx: ctx, cancel: cancel, ready: make(chan net.Conn), slots: make(chan struct{}, mostUndecided), failed: make(chan error, 1)}
+	l := &tlsListener{Listener: ln, cfg: cfg, ctx: ctx, cancel: cancel, ready: make(chan net.Conn), conns: conns, slots: make(chan struct{}, conns.most()), failed: make(chan error, 1)}
 	l.wg.Go(l.accept)
 	return l
 }
@@ -34,7 +31,8 @@ type tlsListener struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	ready  chan net.Conn
-	slots  chan struct{}
+	conns  *Conns
+	slots  chan struct{} // connections that have yet to begin
 	failed chan error
 	wg     sync.WaitGroup
 }
@@ -56,6 +54,7 @@ func (l *tlsListener) accept() {
 		case l.slots <- struct{}{}:
 			l.wg.Go(func() { l.decide(c) })
 		default:
+			l.conns.full()
 			c.Close()
 		}
 	}
@@ -66,9 +65,12 @@ func (l *tlsListener) decide(c net.Conn) {
 	defer func() { <-l.slots }()
 	stop := context.AfterFunc(l.ctx, func() { c.Close() })
 	defer stop()
-	c.SetReadDeadline(time.Now().Add(firstByte))
+	c.SetReadDeadline(time.Now().Add(l.conns.headerTime()))
 	b, c, err := secure.Begins(c)
 	if err != nil {
+		if p, ok := c.(*peer); ok && errors.Is(err, os.ErrDeadlineExceeded) {
+			p.tooLate()
+		}
 		c.Close()
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"mime"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ import (
 	"framepipe/internal/glass"
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
+	"framepipe/internal/secure"
 	"framepipe/measure"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -53,6 +55,7 @@ type Config struct {
 	Lab         *lab.Manager    // nil = no experiments
 	AllowOrigin string          // pages of which origin may read pictures and figures; "*" = all, "" = our own
 	AllowHosts  []string        // names of this server beside addresses and those of local networks
+	LocalOnly   bool            // answer machines of local networks only
 	Guard       *Guard          // nil = nobody is asked for a token
 	Conns       *Conns          // whose limits are shown; nil = none
 	Limits      func() []stream.Limit
@@ -60,12 +63,16 @@ type Config struct {
 	Process     func() any          // what this process holds, for /limits; nil = not shown
 	Metrics     http.Handler        // /metrics; nil = none
 	// Past is a frame of so long ago, which the caller releases; nil = none is kept.
-	Past    func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
-	Ready   func() bool                 // cameras are accepted; nil = they are
-	Reach   func(seen netip.Addr) Reach // how cameras get here, for who asks at this address of the machine; nil = not known
-	Version string
-	Quality int // JPEG quality for raw streams; 0 = 85
-	Log     *slog.Logger
+	Past func(context.Context, *stream.Feed, time.Duration) (*frame.Frame, error)
+	// Earlier lists the records of a camera that was here in an earlier run and is not met
+	// again; nil = none are kept.
+	Earlier        func(camera string) []*measure.Record
+	RecordsNotKept func() uint64               // that the disk did not take; nil = none are kept
+	Ready          func() bool                 // cameras are accepted; nil = they are
+	Reach          func(seen netip.Addr) Reach // how cameras get here, for who asks at this address of the machine; nil = not known
+	Version        string
+	Quality        int // JPEG quality for raw streams; 0 = 85
+	Log            *slog.Logger
 }
 
 // Server answers requests. See New.
@@ -106,11 +113,13 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("GET /{$}", s.root)
 	s.mux.HandleFunc("GET /cameras", s.list)
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request, *stream.Feed){
-		"stream": s.stream, "snapshot": s.snapshot, "state": s.state, "records": s.records,
+		"stream": s.stream, "snapshot": s.snapshot, "state": s.state,
 	} {
 		s.mux.HandleFunc("GET /cameras/{name}/"+path, s.named(h))
 		s.mux.HandleFunc("GET /"+path, s.named(h))
 	}
+	s.mux.HandleFunc("GET /cameras/{name}/records", s.records)
+	s.mux.HandleFunc("GET /records", s.records)
 	s.mux.HandleFunc("GET /cameras/{name}/ws", s.named(s.ws))
 	s.mux.HandleFunc("GET /cameras/{name}/history", s.named(s.history))
 	s.mux.HandleFunc("GET /cameras/{name}/control", s.named(s.state))
@@ -158,7 +167,7 @@ func New(cfg Config) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // net/http's writers can
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Conns.bodyTime())) // net/http's writers can; it reads what is left of a body, wanted or not, and waits for it as long as it is told to
 	}
 	h := w.Header()
 	h.Set("Server", "framepipe/"+s.cfg.Version)
@@ -167,6 +176,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")        // no-referrer would have forms sent with Origin: null
 	h.Set("Content-Security-Policy", nothingOfIts) // pages have their own
 	if !s.cfg.Conns.fits(w, r) {
+		return
+	}
+	if addr := remote(r); s.cfg.LocalOnly && !secure.Local(addr) {
+		fail(w, http.StatusForbidden, fmt.Sprintf("%v is not a local or private address: this server answers it only if it is started with --token", addr))
 		return
 	}
 	if s.cfg.Guard == nil && !s.ourName(r.Host) {
@@ -181,10 +194,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mux.ServeHTTP(w, r)
 }
-
-// bodyTime is how long a request's body may take, whether or not anybody wants it:
-// net/http reads what is left of one, and waits for it as long as it is told to.
-const bodyTime = 10 * time.Second
 
 // policy lets our pages load from here only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -321,14 +330,6 @@ func viewerOf(w http.ResponseWriter, r *http.Request) (id uint64, ok bool) {
 	return id, true
 }
 
-func (s *Server) records(w http.ResponseWriter, r *http.Request, f *stream.Feed) {
-	records := f.Records()
-	if records == nil {
-		records = []*measure.Record{}
-	}
-	reply(w, records)
-}
-
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	io.WriteString(w, "ok\n")
@@ -387,6 +388,10 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	}
 	if e, big := errors.AsType[*http.MaxBytesError](err); big {
 		tooLarge(w, e.Limit)
+		return false
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		fail(w, http.StatusRequestTimeout, "the request's body took longer than --body-timeout")
 		return false
 	}
 	if err != nil {

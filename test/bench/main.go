@@ -36,6 +36,7 @@ import (
 )
 
 func main() {
+	os.Setenv("FRAMEPIPE_RECEIVE_KEEP_RECORDS", "false") // these are nobody's
 	reps := flag.Int("reps", 5, "repetitions of each throughput measurement")
 	long := flag.Bool("long", false, "watch memory for ten minutes instead of twenty seconds")
 	encrypted := flag.Bool("tls", false, "measure what TLS costs, and nothing else")

@@ -34,7 +34,7 @@ func TestLogin(t *testing.T) {
 	}
 	srv := &http.Server{Handler: web.New(web.Config{Cameras: r.recv, Version: "test", Guard: &web.Guard{Keys: keys, Failures: new(secure.Failures), Connect: "framepipe://token@192.168.1.5:1308/pin"}})}
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(web.SpeakTLS(ln, secure.ServerConfig(cert, nil))) }()
+	go func() { done <- srv.Serve(web.SpeakTLS(ln, secure.ServerConfig(cert, nil), nil)) }()
 	t.Cleanup(func() { srv.Close(); <-done })
 	browser := chromium(t, chromedp.Flag("ignore-certificate-errors", true))
 	p := open(t, browser, "https://"+ln.Addr().String()+"/", 1000, 700)

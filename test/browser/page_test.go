@@ -27,6 +27,7 @@ import (
 	"framepipe/internal/lab"
 	"framepipe/internal/record"
 	"framepipe/internal/web"
+	"framepipe/measure"
 	"framepipe/mjpeg"
 	"framepipe/stream"
 	"framepipe/wire"
@@ -77,9 +78,9 @@ func clip(t *testing.T) string {
 	return name
 }
 
-func receiveFrom(t *testing.T, addr string, cams map[string]capture.Config, source string, openSource func(context.Context, string, capture.Config) (capture.Camera, error)) *receiver {
+func receiveFrom(t *testing.T, addr string, cams map[string]capture.Config, source string, openSource func(context.Context, string, capture.Config) (capture.Camera, error), earlier ...*measure.Record) *receiver {
 	t.Helper()
-	recv := stream.NewReceiver(stream.ReceiverConfig{RecordLength: 2 * time.Second})
+	recv := stream.NewReceiver(stream.ReceiverConfig{RecordLength: 2 * time.Second, Earlier: func(string) []*measure.Record { return earlier }})
 	ctx, cancel := context.WithCancel(context.Background())
 	var cameras []chan error
 	sinks := make(map[string]*stream.Local)

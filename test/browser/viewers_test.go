@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"framepipe/capture/pattern"
+	"framepipe/measure"
 )
 
 func TestTwoViewersAndAHiddenTab(t *testing.T) {
@@ -73,7 +76,8 @@ func TestReconnectsAfterARestart(t *testing.T) {
 	r.stop()
 	p.until("it says so", `!document.querySelector("#lost").hidden && document.querySelector(".nosignal b").textContent === "NO CONNECTION"`)
 	p.shot("lost")
-	again := receive(t, r.addr, usual)
+	earlier := []*measure.Record{{Camera: "door", Run: "<b>1</b>", Number: 7, Complete: true, Frames: 12345, Began: time.Now()}, {Camera: "door", Run: "<b>1</b>", Number: 8, Frames: 77, Began: time.Now()}}
+	again := receiveFrom(t, r.addr, usual, "pattern", pattern.Open, earlier...)
 	p.until("it is back", `document.querySelector("#lost").hidden && document.querySelector(".nosignal").hidden`)
 	p.advances()
 	if !eval[bool](p, `window.sameLife === true`) {
@@ -82,4 +86,18 @@ func TestReconnectsAfterARestart(t *testing.T) {
 	if s := again.state("door"); len(s.Displays) != 1 {
 		t.Errorf("%d viewers after the restart", len(s.Displays))
 	}
+	// Records of before are there, also while this run has none, and nobody takes both for one run.
+	p.until("records of an earlier run alone", `(() => {
+		const rows = [...document.querySelectorAll("#main .scroll tbody tr")];
+		return rows.length >= 3 && rows.at(-3).className === "earlier apart" && rows.at(-2).className === "earlier" && rows.at(-1).className === "earlier";
+	})()`)
+	p.until("a record of this run above those of the earlier one", `(() => {
+		const rows = [...document.querySelectorAll("#main .scroll tbody tr")].map((r) => [r.className, r.cells.length, r.cells[0].colSpan, r.innerText]);
+		const k = rows.findIndex((r) => r[0] === "earlier apart");
+		return k >= 1 && rows.length === k + 3 && rows.slice(0, k).every((r) => r[0] === "" && r[1] === 9 && r[2] === 1)
+			&& rows[k][1] === 1 && rows[k][2] === 9 && /an earlier run, numbered apart; its last record began .*20\d\d/.test(rows[k][3])
+			&& rows[k + 1][0] === "earlier" && rows[k + 1][1] === 9 && /^8 \*\s+77/.test(rows[k + 1][3]) && /^7\s/.test(rows[k + 2][3]);
+	})()`)
+	eval[any](p, `document.querySelector("#main .scroll").scrollIntoView({ block: "center" })`)
+	p.shot("earlier")
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,9 @@ var program string // framepipe, built once
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "framepipe-bus-test-")
+	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "home")) // nobody's records are to be found
+	}
 	if err == nil {
 		program, err = buildProgram(dir)
 	}

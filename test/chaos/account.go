@@ -151,6 +151,9 @@ func (t *trial) written(n int, delivered uint64) error {
 	if t.longRun {
 		return nil
 	}
+	if err := t.keeps(); err != nil {
+		return err
+	}
 	rows, err := frameLog(t.file("frames-%d.csv", n))
 	if err != nil {
 		return err

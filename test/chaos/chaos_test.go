@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "framepipe-chaos-")
 	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "home")) // nobody's records are to be found by us
+	}
+	if err == nil {
 		program = filepath.Join(dir, "framepipe")
 		err = release.Build(program, "chaos")
 	}
@@ -96,6 +99,24 @@ func TestChecksCanFail(t *testing.T) {
 		if got, err := frameLog(name); (err != nil) != (want < 0) || want >= 0 && got != want {
 			t.Errorf("%d rows, %v; want %d of %q", got, err, want, text)
 		}
+	}
+	kept := []keptRecord{{"door", "a", 1, 30}, {"door", "a", 2, 30}, {"door", "b", 1, 30}}
+	last := map[keptRecord]bool{kept[1]: true}
+	for _, c := range []struct {
+		what  string
+		kept  []keptRecord
+		spare int
+		ok    bool
+	}{
+		{"all", kept, 0, true}, {"not the last of a killed one", []keptRecord{kept[0], kept[2]}, 0, true}, {"one is missing", kept[1:], 0, false}, {"and told", kept[1:], 1, true},
+		{"one twice", []keptRecord{kept[0], kept[0], kept[1], kept[2]}, 0, false}, {"another order", []keptRecord{kept[1], kept[0], kept[2]}, 0, false},
+	} {
+		if err := compareKept(c.kept, kept, last, c.spare); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	if all, err := parseRecords(`{"camera":"door","run":"a","record":1}` + "\n" + `{"camera":"door","ru`); err == nil {
+		t.Errorf("half a record passes: %v", all)
 	}
 	if err := os.WriteFile(name, []byte("no recording at all, however long it may be"+string(make([]byte, 8000))), 0o666); err != nil {
 		t.Fatal(err)

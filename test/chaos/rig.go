@@ -214,7 +214,7 @@ func uptime() time.Duration {
 // waiting.
 func (t *trial) startReceive() error {
 	n := len(t.recvs)
-	args := []string{t.program, "receive", "--listen", ":" + camPort, "--http", "127.0.0.1:" + httpPort, "--record-length", "1s", "--json", "--handshake-timeout", "1s", "--idle-timeout", "3s", "--record-dir", ""}
+	args := []string{t.program, "receive", "--listen", ":" + camPort, "--http", "127.0.0.1:" + httpPort, "--record-length", "1s", "--json", "--handshake-timeout", "1s", "--idle-timeout", "3s", "--record-dir", "", "--state", t.stateDir()}
 	if !t.longRun {
 		args = append(args, "--frame-log", filepath.Join(t.disk, fmt.Sprintf("frames-%d.csv", n)), "--record", filepath.Join(t.disk, fmt.Sprintf("video-%d.mkv", n)))
 	}

@@ -24,6 +24,9 @@ var binary string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "framepipe-clients")
 	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "home")) // nobody's records are to be found
+	}
+	if err == nil {
 		binary = filepath.Join(dir, "framepipe")
 		var out []byte
 		if out, err = exec.Command("go", "build", "-o", binary, "../../cmd/framepipe").CombinedOutput(); err != nil {

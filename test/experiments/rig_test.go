@@ -22,6 +22,9 @@ var program string
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "framepipe-experiments-")
 	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "home")) // nobody's records are to be found
+	}
+	if err == nil {
 		program = filepath.Join(dir, "framepipe")
 		var out []byte
 		if out, err = exec.Command("go", "build", "-o", program, "framepipe/cmd/framepipe").CombinedOutput(); err != nil {

@@ -35,6 +35,7 @@ import (
 )
 
 func main() {
+	os.Setenv("FRAMEPIPE_RECEIVE_KEEP_RECORDS", "false") // these are nobody's
 	log.SetFlags(0)
 	log.SetPrefix("fanout: ")
 	reps := flag.Int("reps", 3, "repetitions; the programs take turns")

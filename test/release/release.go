@@ -18,7 +18,7 @@ import (
 const tags = "urfave_cli_no_template,minimal,nethttpomithttp2"
 
 // cold are the packages that no frame passes through. Functions are not inlined in
-// them: that is worth 1.4 MB on every machine. What it costs a whole program was not
+// them (of cryptography, that which handshakes alone need): that is worth 1.4 MB on every machine. What it costs a whole program was not
 // measured apart from other changes. A package that is not in the list is compiled as usual.
 var cold = strings.Fields(`
 	google.golang.org/... github.com/prometheus/... github.com/nats-io/... github.com/klauspost/...
@@ -31,7 +31,7 @@ var cold = strings.Fields(`
 	runtime/pprof runtime/trace runtime/debug internal/profile internal/reflectlite internal/fmtsort internal/godebug
 	crypto/x509/... crypto/tls/... vendor/... flag os/... embed container/...
 	framepipe/internal/app framepipe/internal/doctor framepipe/internal/lab framepipe/internal/metrics framepipe/internal/discover
-	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/bus framepipe/capture/open framepipe/experiment/...
+	framepipe/internal/netem framepipe/internal/glass framepipe/internal/secure framepipe/internal/records framepipe/internal/bus framepipe/capture/open framepipe/experiment/...
 	net/mail net/netip net/http/internal/... crypto/internal/sysrand crypto/ecdsa crypto/rsa crypto/elliptic crypto/dsa crypto/des math/big sort
 	os syscall context bufio io/fs strings unicode/... hash/... maps math/rand math/rand/v2
 	crypto crypto/ecdh crypto/ed25519 crypto/hkdf crypto/hmac crypto/hpke crypto/mlkem crypto/rand crypto/internal/boring

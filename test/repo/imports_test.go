@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/netem":    {},
 	"internal/secure":   {},
 	"internal/tcpq":     {},
+	"internal/records":  {"measure"},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
 	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/tcpq"},

@@ -227,9 +227,10 @@ export class Detail {
       this.noted = notes.join();
       this.notes.replaceChildren(...notes.map((n) => element("li", {}, n)));
     }
-    const number_ = record?.record ?? 0;
-    if (number_ !== this.recordNumber) {
-      this.recordNumber = number_;
+    const open = `${live.run} ${record?.record ?? 0}`;
+    if (open !== this.recordOpen) {
+      this.run = live.run;
+      this.recordOpen = open;
       this.loadRecords();
     }
   }
@@ -266,10 +267,16 @@ export class Detail {
       return;
     }
     if (this.closed) return;
-    fill(this.records, all.slice(-100).reverse().map((r) => ({
-      cells: [r.record + (r.complete ? "" : " *"), count(r.frames), number(r.elapsed_s), count(Math.round(r.mean_frame_bytes)), number(r.fps),
-        fine(r.latency?.p50_ms), fine(r.latency?.p99_ms), fine(r.age?.p99_ms), count(r.offered - r.delivered)],
-    })));
+    const rows = [];
+    all.slice(-100).reverse().forEach((r, i, newest) => {
+      const earlier = r.run !== (this.run ?? all.at(-1).run);
+      if (earlier && (i === 0 || newest[i - 1].run !== r.run)) { // no gapless run: what is between them nobody measured
+        rows.push({ kind: "earlier apart", span: 9, cells: [`an earlier run, numbered apart${r.began ? `; its last record began ${new Date(r.began).toLocaleString()}` : ""}`] });
+      }
+      rows.push({ kind: earlier ? "earlier" : "", cells: [r.record + (r.complete ? "" : " *"), count(r.frames), number(r.elapsed_s), count(Math.round(r.mean_frame_bytes)), number(r.fps),
+        fine(r.latency?.p50_ms), fine(r.latency?.p99_ms), fine(r.age?.p99_ms), count(r.offered - r.delivered)] });
+    });
+    fill(this.records, rows);
     if (all.length === 0) fill(this.records, [{ cells: ["none is finished yet", ...Array(8).fill("")] }]);
   }
 }
@@ -295,7 +302,9 @@ function fill(body, rows) {
   rows.forEach((r, i) => {
     const tr = body.rows[i] ?? body.insertRow();
     tr.className = r.kind ?? "";
+    while (tr.cells.length > r.cells.length) tr.deleteCell(-1);
     while (tr.cells.length < r.cells.length) tr.insertCell();
+    tr.cells[0].colSpan = r.span ?? 1;
     r.cells.forEach((c, k) => text(tr.cells[k], String(c)));
   });
 }
