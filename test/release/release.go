@@ -41,6 +41,12 @@ var cold = strings.Fields(`
 	crypto/internal/fips140/tls12 crypto/internal/fips140/tls13
 `)
 
+// hot are those of them whose loops frames pass after all, where there is TLS and the
+// processor has no AES instructions.
+var hot = strings.Fields(`
+	vendor/golang.org/x/crypto/chacha20/... vendor/golang.org/x/crypto/chacha20poly1305/... vendor/golang.org/x/crypto/internal/...
+`)
+
 // Tags are the build tags, with more of them.
 func Tags(extra ...string) string { return strings.Join(append([]string{tags}, extra...), ",") }
 
@@ -49,6 +55,9 @@ func Flags(extra ...string) []string {
 	flags := []string{"-trimpath", "-tags=" + Tags(extra...)}
 	for _, p := range cold {
 		flags = append(flags, "-gcflags="+p+"=-l")
+	}
+	for _, p := range hot { // of several patterns the last counts
+		flags = append(flags, "-gcflags="+p+"=")
 	}
 	return flags
 }
