@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ type event struct {
 	Test       string
 	Output     string
 	Elapsed    float64
+	Key, Value string // of an attribute
 }
 
 // goTest runs go test with args (after "-json"). label tells this run from the
@@ -76,6 +78,10 @@ func (r *runner) readEvents(in io.Reader, label string) {
 		switch e.Action {
 		case "build-output":
 			fmt.Fprint(r.out, e.Output)
+		case "attr":
+			if e.Key == "program" && !slices.Contains(r.programs, e.Value) {
+				r.programs = append(r.programs, e.Value)
+			}
 		case "output":
 			collect(key, e.Output)
 		case "pass", "fail", "skip":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +22,7 @@ type runner struct {
 	notRun                  []string // what did not run and why, one line each
 	packages                []string // the closing line of every Go package
 	skippedTests            []event  // of go test, each counted in skipped
+	programs                []string // of others that tests ran, with their versions: their attribute "program"
 }
 
 func (r *runner) title(s string) { fmt.Fprintf(r.out, "\n== %s\n", s) }
@@ -76,6 +78,10 @@ func (r *runner) finish() int {
 		for _, p := range r.packages {
 			fmt.Fprintln(r.out, p)
 		}
+	}
+	if len(r.programs) > 0 {
+		slices.Sort(r.programs)
+		fmt.Fprintf(r.out, "\nRAN WITH: %s\n", strings.Join(r.programs, ", "))
 	}
 	if len(r.notRun)+r.skipped > 0 {
 		fmt.Fprintf(r.out, "\nNOT RUN:\n")

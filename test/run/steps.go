@@ -37,7 +37,7 @@ var otherPlatforms = [][]string{
 
 // staticcheckBuilds are the builds that staticcheck looks at together, so that
 // what only a test bench uses does not count as unused.
-const staticcheckBuilds = `linux: GOOS=linux -tags=vm,vmpi,vmguest
+const staticcheckBuilds = `linux: GOOS=linux -tags=vm,vmpi,vmguest,packages,peers
 windows: GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 `
 
@@ -45,7 +45,7 @@ func (r *runner) checks() {
 	r.title("static checks")
 	r.step("go vet", nil, "go", "vet", "./...")
 	if isDir("test/vm") {
-		r.step("go vet ./test/vm/...", nil, "go", "vet", "-tags", "vm,vmpi,vmguest", "./test/vm/...")
+		r.step("go vet what only some targets run", nil, "go", "vet", "-tags", "vm,vmpi,vmguest,packages,peers", "./test/vm/...", "./test/packages", "./test/clients")
 	}
 	for _, env := range otherPlatforms {
 		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0", asReleased()), "go", "vet", "./...")
