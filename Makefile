@@ -56,8 +56,9 @@ dist: ## static binaries for all platforms and Debian packages in dist/, with SH
 test-pi: ## capture on an emulated Raspberry Pi 3 (slow: many minutes)
 	go test -count=1 -tags vmpi -timeout 60m -v ./test/vm
 
-test-packages: ## the Debian packages on clean Debians: amd64 with its services, arm64 and armhf emulated (root, many minutes)
-	go test -count=1 -tags packages -timeout 60m -v ./test/packages
+test-packages: ## the Debian packages on clean Debians: amd64 with its services, arm64 and armhf emulated, arm64 on an emulated Raspberry Pi 3 (root, many minutes)
+	mkdir -p build/packages
+	go test -count=1 -tags packages -timeout 60m -artifacts -outputdir $(CURDIR)/build/packages -v ./test/packages
 
 clean: ## remove what the other targets made
 	rm -rf framepipe dist build .cache

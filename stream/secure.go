@@ -124,7 +124,12 @@ func (s *Sender) secured(ctx context.Context, nc net.Conn) (net.Conn, error) {
 		}
 		return nc, nil
 	}
-	t, err := handshake(ctx, tls.Client(nc, s.cfg.TLS), helloTimeout)
+	cfg := s.cfg.TLS
+	if to, ok := nc.RemoteAddr().(*net.TCPAddr); ok && cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName = to.IP.String()
+	}
+	t, err := handshake(ctx, tls.Client(nc, cfg), helloTimeout)
 	if err != nil {
 		return nc, err
 	}

@@ -33,12 +33,12 @@ const (
 
 // SenderConfig is what a Sender needs. Address is required.
 type SenderConfig struct {
-	Address    string      // host:port of the receiver
+	Address    string      // host:port of the receiver, or what Dial makes one of
 	Name       string      // the camera's name
 	Software   string      // program and version
 	Host       string      // this machine's name
 	Session    uint64      // random, not 0, for the life of this process
-	TLS        *tls.Config // nil = in the clear
+	TLS        *tls.Config // nil = in the clear; without ServerName, the certificate is to be for the address that was dialled
 	Token      string      // of which both sides prove that they know it, over TLS; "" = none
 	V0         bool        // speak the origin's format
 	Policy     Policy

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -131,6 +132,12 @@ func codecText() (text string, encode time.Duration) {
 		text += fmt.Sprintf("; a frame of 640x480 takes %.2f ms to encode, %.2f ms to decode", enc.Seconds()*1e3, dec.Seconds()*1e3)
 	}
 	return text, encode
+}
+
+// withCgo reports whether this program could use libjpeg-turbo.
+func withCgo() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "CGO_ENABLED", Value: "1"})
 }
 
 // env is what commands talk to.

@@ -72,40 +72,31 @@ func (r *receiving) connected() []string {
 	return names
 }
 
-// seek finds a receiver on the local network for a sender that has no address: the
-// one that is named, or the only one there. Nil means that the origin's address is
-// to be taken.
-func seek(ctx context.Context, c *cli.Command) (*discover.Receiver, error) {
-	name := c.String("receiver")
-	if c.Args().Present() || c.IsSet("ip") {
-		if name != "" {
-			return nil, usagef("leave one of them out", "--receiver %s: an address is given as well", name)
-		}
-		return nil, nil
-	}
+// seek looks for a receiver on the local network for a sender that has no address:
+// the one that is named, or the only one there. Nil means that there is none yet,
+// and others are who answered in its place.
+func seek(ctx context.Context, name string) (r *discover.Receiver, others []discover.Receiver, err error) {
 	ctx, cancel := context.WithTimeout(ctx, discover.Search)
 	defer cancel()
-	found, err := discover.Find(ctx, name)
-	if name == "" {
-		switch {
-		case err != nil || len(found) == 0:
-			return nil, nil
-		case len(found) > 1:
-			return nil, usagef("choose one: --receiver "+found[0].Name, "there are %d receivers: %s", len(found), named(found))
-		}
-		return &found[0], nil
+	found, _ := discover.Find(ctx, name) // a machine may be up before its network
+	if name != "" {
+		return wanted(found, name), found, nil
 	}
-	if err != nil {
-		return nil, err
+	if len(found) > 1 {
+		return nil, found, usagef("choose one: --receiver "+found[0].Name, "there are %d receivers: %s", len(found), named(found))
 	}
+	if len(found) == 1 {
+		r = &found[0]
+	}
+	return r, nil, nil
+}
+
+// wanted is the receiver of this name.
+func wanted(found []discover.Receiver, name string) *discover.Receiver {
 	if i := slices.IndexFunc(found, func(r discover.Receiver) bool { return r.Name == name }); i >= 0 {
-		return &found[i], nil
+		return &found[i]
 	}
-	hint := "is it running, and on this network? `framepipe devices --network` lists receivers; an address always works"
-	if len(found) > 0 {
-		hint = "there is " + named(found)
-	}
-	return nil, &hinted{fmt.Errorf("no receiver %q answered within %v", name, discover.Search), hint}
+	return nil
 }
 
 func named(found []discover.Receiver) string {
@@ -117,19 +108,33 @@ func named(found []discover.Receiver) string {
 }
 
 // search gives a sender that has no address the receiver that it finds, and says so.
-// While there is none, the search goes on beside the origin's address.
+// While there is none, the search goes on: for the one that is named, else beside the
+// origin's address.
 func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how string, log *slog.Logger) (string, error) {
-	found, err := seek(ctx, c)
-	if err != nil || c.Args().Present() || c.IsSet("ip") {
-		return how, err
+	name := c.String("receiver")
+	if c.Args().Present() || c.IsSet("ip") {
+		if name != "" {
+			return "", usagef("leave one of them out", "--receiver %s: an address is given as well", name)
+		}
+		return how, nil
+	}
+	found, others, err := seek(ctx, name)
+	if err != nil {
+		return "", err
 	}
 	known := c.String("token") != "" || c.String("token-file") != "" || c.String("tls-ca") != ""
 	if found == nil {
-		if c.String("tls-ca") != "" { // a certificate is held against the address that is named at the start
-			return how, nil
+		sc.Dial = discover.NewSeeker(dialPatience, name, chooser(name, known, log)).DialContext
+		if name == "" {
+			return how + ", and searching on", nil
 		}
-		sc.Dial = discover.NewSeeker(dialPatience, chooser(known, log)).DialContext
-		return how + ", and searching on", nil
+		sc.Address = name
+		hint := "is it running, and on this network? `framepipe devices --network` lists receivers; an address always works"
+		if len(others) > 0 {
+			hint = "there is " + named(others)
+		}
+		log.Warn(fmt.Sprintf("no receiver %q answered within %v: searching on", name, discover.Search), "hint", hint)
+		return "", nil
 	}
 	if found.Token && !known {
 		return "", &hinted{fmt.Errorf("the receiver %s lets in only who knows its token", found.Name), connectHint}
@@ -144,9 +149,10 @@ const (
 	connectHint  = "copy the connect string that it printed; it needs no search"
 )
 
-// chooser takes the receiver that a later search found; where it cannot, it says so
-// once. Known is whether there is something to say to one that asks for a token.
-func chooser(known bool, log *slog.Logger) func([]discover.Receiver) *discover.Receiver {
+// chooser takes the receiver that a later search found, with a name only the one of
+// that name; where it cannot, it says so once. Known is whether there is something to
+// say to one that asks for a token.
+func chooser(name string, known bool, log *slog.Logger) func([]discover.Receiver) *discover.Receiver {
 	said := ""
 	warn := func(text, hint string) *discover.Receiver {
 		if text != said {
@@ -157,8 +163,13 @@ func chooser(known bool, log *slog.Logger) func([]discover.Receiver) *discover.R
 	}
 	return func(found []discover.Receiver) *discover.Receiver {
 		r := &found[0]
+		if name != "" {
+			r = wanted(found, name)
+		}
 		switch {
-		case len(found) > 1:
+		case r == nil:
+			return nil
+		case name == "" && len(found) > 1:
 			return warn(fmt.Sprintf("there are %d receivers now: %s", len(found), named(found)), "choose one: --receiver "+r.Name)
 		case r.Token && !known:
 			return warn("the receiver "+r.Name+" lets in only who knows its token", connectHint)

@@ -135,7 +135,7 @@ func doctorCommand(e *env) *cli.Command {
 		}),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			text, encode := codecText()
-			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: text, Encode: encode, Controls: controlValues(ctx)})
+			found := doctor.Run(ctx, doctor.Options{Device: strings.TrimPrefix(c.String("source"), "v4l2:"), Codec: text, Encode: encode, Library: withCgo(), Controls: controlValues(ctx)})
 			if c.Args().Present() {
 				addr, _, err := address(c)
 				if err != nil {

@@ -26,11 +26,12 @@ import (
 // ordinary programs and then in ours, and looks how much longer a round trip takes
 // meanwhile: the queue that grows then is what delays pictures on weak links.
 const (
-	linkIdle   = time.Second
-	linkLoaded = 3 * time.Second
-	linkSettle = time.Second // of linkLoaded, left out
-	linkLook   = 10 * time.Millisecond
-	linkBad    = 100 * time.Millisecond // more than this beyond the idle round trip is a queue that people see
+	linkIdle     = time.Second
+	linkLoaded   = 3 * time.Second
+	linkSettle   = time.Second // of linkLoaded, left out
+	linkLook     = 10 * time.Millisecond
+	linkClockBad = 10 * time.Millisecond
+	linkBad      = 100 * time.Millisecond // more than this beyond the idle round trip is a queue that people see
 )
 
 // loaded is what was seen while sending in one way.
@@ -81,7 +82,20 @@ func linkTest(ctx context.Context, sc stream.SenderConfig) []doctor.Finding {
 	}
 	size := doctor.Finding{Check: "link-size", Level: doctor.Info,
 		Text: fmt.Sprintf("30 frames a second fit through if each has %.0f kB at most (raw 320x240 yuv has 115, a JPEG of 640x480 about 20 to 75)", 0.85*rate/30/1e3)}
-	return []doctor.Finding{f, size}
+	return []doctor.Finding{f, size, linkClock(idle)}
+}
+
+// linkClock says how well the clocks of both sides can be related here: to half of
+// the shortest round trip, as package clocksync bounds it.
+func linkClock(idle time.Duration) doctor.Finding {
+	f := doctor.Finding{Check: "link-clock", Level: doctor.OK,
+		Text: fmt.Sprintf("delays between the two machines will be known to about ±%.2g ms, half the shortest round trip", idle.Seconds()*1e3/2)}
+	if idle/2 > linkClockBad {
+		f.Level = doctor.Warn
+		f.Text += ": too coarse to judge a latency by"
+		f.Fix = "a cable, or less distance; framepipe glass measures by one clock"
+	}
+	return f
 }
 
 const linkWidth, linkHeight = 640, 480

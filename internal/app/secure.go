@@ -310,6 +310,9 @@ func connection(c *cli.Command, sc *stream.SenderConfig) error {
 		return usagef("leave out --wire v0", "wire v0 has neither tokens nor TLS")
 	}
 	host, _, _ := net.SplitHostPort(sc.Address)
+	if sc.Dial != nil {
+		host = "" // who is found: its certificate is for the address where it answers
+	}
 	sc.TLS = secure.ClientConfig(host, to.Pin, roots, own)
 	return nil
 }

@@ -31,7 +31,7 @@ const originNumber = 108
 func sendCommand(e *env) *cli.Command {
 	flags := append(captureFlags("auto"),
 		&cli.IntFlag{Name: "ip", Aliases: []string{"ip_last_number"}, Value: originNumber, Usage: "send to 192.168.0.`N`"},
-		&cli.StringFlag{Name: "receiver", Usage: "without ADDRESS: the `NAME` of the receiver to find on the local network; framepipe devices --network lists them"},
+		&cli.StringFlag{Name: "receiver", Usage: "without ADDRESS: the `NAME` of the receiver to find on the local network, now or when it comes; framepipe devices --network lists them"},
 		&cli.StringFlag{Name: "wire", Value: "v1", Usage: "v1, or v0 for the origin's server"},
 		&cli.StringFlag{Name: "policy", Value: stream.DefaultPolicy, Usage: "when frames come faster than the link takes them: " + stream.PolicyUsage + " (block waits, as the origin)"},
 		&cli.StringFlag{Name: "congestion", Usage: "TCP congestion control: bbr, cubic, or system for what the system uses", DefaultText: "bbr where allowed; system with --policy block"},
@@ -49,7 +49,7 @@ func sendCommand(e *env) *cli.Command {
 	flags = append(append(flags, logFlags()...), profileFlag())
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
-		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108 or the one receiver that is\nfound later, whichever answers first.",
+		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108 or the one receiver that is\nfound later, whichever answers first; with --receiver NAME to that one only, whenever it comes.",
 		Flags:       withEnv("send", flags),
 		Action:      func(ctx context.Context, c *cli.Command) error { return send(ctx, e, c) },
 	}

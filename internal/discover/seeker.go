@@ -18,9 +18,9 @@ const (
 
 type dial = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Seeker connects a sender that was told no receiver, and found none: to an address
-// that is tried meanwhile, or to the receiver that a later search finds, and then to
-// that one only (see Dialer).
+// Seeker connects a sender that found no receiver when it started: to the one that a
+// later search finds, and then to that one only (see Dialer). Who was told no name
+// tries an address meanwhile, and is connected to whom it reaches first.
 type Seeker struct {
 	// Choose picks of what a search found; nil = none of them will do. It is called
 	// by one goroutine at a time.
@@ -28,8 +28,10 @@ type Seeker struct {
 
 	// What tests put something else in for.
 	find    func(ctx context.Context) []Receiver
-	address dial
+	address dial // nil = none is tried
 	to      func(Receiver) dial
+
+	name string // of the receiver that is wanted; "" = any
 
 	mu     sync.Mutex
 	found  dial          // guarded by mu; nil = nothing yet
@@ -39,20 +41,25 @@ type Seeker struct {
 }
 
 // NewSeeker returns one whose first search is due in a while, since one was just
-// made. The timeout is that of dialling an address.
-func NewSeeker(timeout time.Duration, choose func([]Receiver) *Receiver) *Seeker {
-	return &Seeker{
-		Choose:  choose,
-		find:    func(ctx context.Context) []Receiver { found, _ := Find(ctx, ""); return found }, // without a network: none
-		address: (&net.Dialer{Timeout: timeout}).DialContext,
-		to:      func(r Receiver) dial { return NewDialer(r, timeout).DialContext },
-		next:    time.Now().Add(seekFirst),
-		wait:    2 * seekFirst,
+// made. With a name it is for that receiver and no other. The timeout is that of
+// dialling an address.
+func NewSeeker(timeout time.Duration, name string, choose func([]Receiver) *Receiver) *Seeker {
+	s := &Seeker{
+		Choose: choose,
+		find:   func(ctx context.Context) []Receiver { found, _ := Find(ctx, name); return found }, // without a network: none
+		to:     func(r Receiver) dial { return NewDialer(r, timeout).DialContext },
+		name:   name,
+		next:   time.Now().Add(seekFirst),
+		wait:   2 * seekFirst,
 	}
+	if name == "" {
+		s.address = (&net.Dialer{Timeout: timeout}).DialContext
+	}
+	return s
 }
 
-// DialContext has the signature of net.Dialer's. It waits for a search that runs,
-// also if another call of it began that.
+// DialContext has the signature of net.Dialer's; with a name, the address is not
+// read. It waits for a search that runs, also if another call of it began that.
 func (s *Seeker) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	found, search, mine := s.begin()
 	if found != nil {
@@ -64,6 +71,18 @@ func (s *Seeker) DialContext(ctx context.Context, network, address string) (net.
 	defer cancel()
 	if mine {
 		wg.Go(func() { s.look(ctx, search) })
+	}
+	if s.address == nil {
+		if search != nil {
+			select {
+			case <-search:
+			case <-ctx.Done():
+			}
+		}
+		if found := s.known(); found != nil {
+			return found(ctx, network, address)
+		}
+		return nil, fmt.Errorf("no receiver %q answers on the local network", s.name)
 	}
 	type result struct {
 		c   net.Conn

@@ -25,7 +25,7 @@ type seeking struct {
 
 func newSeeking(t *testing.T) *seeking {
 	s := &seeking{start: time.Now()}
-	s.Seeker = NewSeeker(3*time.Second, func(all []Receiver) *Receiver {
+	s.Seeker = NewSeeker(3*time.Second, "", func(all []Receiver) *Receiver {
 		if len(all) == 1 {
 			return &all[0]
 		}
@@ -154,6 +154,36 @@ func TestSeekerTakesTheAddress(t *testing.T) {
 		synctest.Wait()
 		if s.running != 0 || len(s.searches) != 1 {
 			t.Errorf("%d searches run, of %v", s.running, s.searches)
+		}
+	})
+}
+
+// One that was told a name goes nowhere else, and searches on until that one comes.
+func TestSeekerOfAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSeeking(t)
+		s.address, s.name, s.answers = nil, "b", true
+		s.Choose = func(all []Receiver) *Receiver {
+			for i := range all {
+				if all[i].Name == "b" {
+					return &all[i]
+				}
+			}
+			return nil
+		}
+		s.there = []Receiver{{Name: "a"}}
+		if who := s.dials(2 * time.Minute); who != "" {
+			t.Fatalf("it is connected to %q", who)
+		}
+		if _, err := s.DialContext(t.Context(), "tcp", ""); err == nil || err.Error() != `no receiver "b" answers on the local network` {
+			t.Errorf("it says %v", err)
+		}
+		if n := len(s.searches); n < 4 || n > 8 {
+			t.Errorf("it searched at %v", s.searches)
+		}
+		s.set(func() { s.there = []Receiver{{Name: "a"}, {Name: "b"}} })
+		if who := s.dials(3 * time.Minute); who != "b" {
+			t.Fatalf("it is connected to %q", who)
 		}
 	})
 }

@@ -10,7 +10,7 @@
 // Where facts come from: Documentation/networking/ip-sysctl.rst (congestion
 // control), Documentation/admin-guide/pm/cpufreq.rst (governors),
 // Documentation/ABI/testing/sysfs-bus-usb (speed), and Raspberry Pi's
-// documentation of vcgencmd get_throttled (the bits).
+// documentation of vcgencmd get_throttled (the bits), adjtimex(2).
 package doctor
 
 import (
@@ -47,6 +47,7 @@ type Options struct {
 	Device string // look at this device, "/dev/video0"; what is no path ("auto") = all cameras
 	Codec  string // the JPEG codec in use, as package mjpeg names it; "" = unknown
 
+	Library  bool                                          // this build could use libjpeg-turbo if it were installed
 	Encode   time.Duration                                 // what a raw frame of 640x480 takes to compress; 0 = unknown
 	Controls func(device string) (map[string]int64, error) // values of a camera's controls by name; nil = nobody can be asked
 
@@ -92,7 +93,7 @@ func (s *system) check(ctx context.Context, o Options) []Finding {
 	}
 	all = append(all, s.bbr(), s.socketOptions())
 	all = append(all, s.wifi(ctx)...)
-	all = append(all, s.governor(), s.throttling(ctx), s.temperature())
+	all = append(all, s.governor(), s.throttling(ctx), s.temperature(), s.clock())
 	return all
 }
 

@@ -43,6 +43,7 @@ func load(t *testing.T, file string) machine {
 	commands := map[string]string{}
 	failing := map[string]bool{}
 	m.system.sockets = func() error { return nil }
+	m.system.set = func() (bool, error) { return false, errors.New("adjtimex: operation not permitted") }
 
 	head, rest, _ := strings.Cut("\n"+string(text), "\n-- ")
 	for _, line := range strings.Split(strings.TrimSpace(head), "\n") {
@@ -71,6 +72,10 @@ func load(t *testing.T, file string) machine {
 				controls[dev] = map[string]int64{}
 			}
 			controls[dev][name] = int64(atoi(t, f[3], 10))
+		case "library":
+			m.options.Library = true
+		case "clock":
+			m.system.set = func() (bool, error) { return value == "set", nil }
 		case "sockets":
 			m.system.sockets = func() error { return errors.New(value) }
 		case "owner":

@@ -98,6 +98,9 @@ func encoding(o Options) (Finding, bool) {
 		f.Level = Warn
 		f.Text += ": too slow for 30 raw frames a second"
 		f.Fix = "take the camera's own JPEGs (`framepipe devices` shows whether it has them), a smaller picture, --format yuv if the link allows it, or: sudo apt install libturbojpeg0"
+		if !o.Library {
+			f.Fix += ", and a program that can use it: go build ./cmd/framepipe on this machine, with gcc"
+		}
 	}
 	return f, true
 }

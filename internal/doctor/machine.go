@@ -165,6 +165,24 @@ func (s *system) throttled(ctx context.Context) (uint64, bool) {
 	return bits, err == nil
 }
 
+// clock looks at the time of day. Latency needs none: the monotonic clocks of both
+// sides are related over the connection. Recordings, records and X-Timestamp tell it.
+func (s *system) clock() Finding {
+	set := s.set
+	if set == nil {
+		set = clockIsSet
+	}
+	f := Finding{Check: "clock", Level: OK, Text: "the time of day is kept right (NTP or the like)"}
+	switch ok, err := set(); {
+	case err != nil:
+		f.Level, f.Text = Unknown, "whether anything keeps the time of day right is not known: "+err.Error()
+	case !ok:
+		f.Level, f.Text = Warn, "nothing keeps the time of day right: it may be wrong in recordings, records and X-Timestamp (latency does not depend on it)"
+		f.Fix = "sudo timedatectl set-ntp true (sudo apt install systemd-timesyncd, if there is no such service)"
+	}
+	return f
+}
+
 func (s *system) temperature() Finding {
 	f := Finding{Check: "temperature", Level: Unknown, Text: "this machine does not report it"}
 	hottest, zone := s.hottest()

@@ -37,6 +37,15 @@ func trySockets() error {
 	return nil
 }
 
+// clockIsSet asks the kernel whether a program disciplines its clock.
+func clockIsSet() (bool, error) {
+	var t unix.Timex // modes 0: only read
+	if _, err := unix.Adjtimex(&t); err != nil {
+		return false, fmt.Errorf("adjtimex: %w", err)
+	}
+	return t.Status&unix.STA_UNSYNC == 0, nil
+}
+
 // maxOpenFiles is the limit on this process's descriptors, 0 if it is not known.
 func maxOpenFiles() uint64 {
 	var r unix.Rlimit

@@ -13,4 +13,6 @@ func fileOwner(string) (owner, error) {
 
 func trySockets() error { return errors.New("not looked at on " + runtime.GOOS) }
 
+func clockIsSet() (bool, error) { return false, errors.New("not looked at on " + runtime.GOOS) }
+
 func maxOpenFiles() uint64 { return 0 }

@@ -19,6 +19,7 @@ type system struct {
 	// Tests replace what a tree of files cannot hold. nil means really.
 	owner   func(path string) (owner, error)
 	sockets func() error
+	set     func() (bool, error) // whether something keeps the time of day right
 }
 
 // identity is who runs the program.

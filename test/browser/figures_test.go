@@ -91,8 +91,8 @@ func oneViewer(t *testing.T, name string, args ...string) {
 	}
 	idle := used()
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
+	p.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	p.Until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
 	share, busy := 0.0, 0.0
 	for range 3 {
 		before := r.state(name)
@@ -149,9 +149,9 @@ func TestFiguresInPixels(t *testing.T) {
 	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("enable-automation", false), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
 		chromedp.WindowSize(width, height), chromedp.Env("DISPLAY="+display))
 	p := open(t, b, r.url(), width, height)
-	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
-	p.do("full screen", chromedp.KeyEvent("f"))
-	p.until("full screen", `document.fullscreenElement && document.querySelector(".screen canvas").getBoundingClientRect().width >= 639`)
+	p.Until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.Do("full screen", chromedp.KeyEvent("f"))
+	p.Until("full screen", `document.fullscreenElement && document.querySelector(".screen canvas").getBoundingClientRect().width >= 639`)
 	// The code is in the lowest third; of it a strip is enough, and quick.
 	const top = height * timecode.FirstRow / timecode.GridRows
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestFiguresInPixels(t *testing.T) {
 		ages = append(ages, float64(now.Sub(at))/1e6)
 	}
 	if shown < 20 {
-		p.shot("pixels")
+		p.Shot("pixels")
 		exec.Command("ffmpeg", "-nostdin", "-v", "error", "-f", "x11grab", "-video_size", fmt.Sprintf("%dx%d", width, height), "-i", display, "-frames:v", "1", "-y", filepath.Join(t.ArtifactDir(), "display.png")).Run()
 		t.Fatalf("%d frames seen in %d readable grabs", shown, read)
 	}

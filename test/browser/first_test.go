@@ -23,10 +23,10 @@ func TestFirstLook(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", nil)
 	p := open(t, b, r.url(), 360, 640)
-	p.until("the command", `document.querySelector(".empty .command")?.textContent === "framepipe send 192.168.1.5"`)
-	p.until("how else", `document.querySelector(".empty").textContent.includes("it finds this receiver, workshop, on its own network")`)
+	p.Until("the command", `document.querySelector(".empty .command")?.textContent === "framepipe send 192.168.1.5"`)
+	p.Until("how else", `document.querySelector(".empty").textContent.includes("it finds this receiver, workshop, on its own network")`)
 	p.serves("no camera")
-	p.shot("empty")
+	p.Shot("empty")
 	// The audit finds what is wrong.
 	wrong := eval[[]string](p, `(() => {
 		const d = document.createElement("div");
@@ -41,7 +41,7 @@ func TestFirstLook(t *testing.T) {
 		t.Errorf("of three faults the audit finds %v", wrong)
 	}
 	p.click("#connect")
-	p.until("the same in the dialog", `document.querySelector("#connect-box .command").textContent === "framepipe send 192.168.1.5"`)
+	p.Until("the same in the dialog", `document.querySelector("#connect-box .command").textContent === "framepipe send 192.168.1.5"`)
 	if s := eval[string](p, `document.querySelector("#status").textContent + document.querySelector("#status").className`); s != "no camera" {
 		t.Errorf("the state of nothing is %q", s)
 	}
@@ -53,11 +53,11 @@ func TestOldBrowsers(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", usual)
 	old := open(t, b, r.url(), 800, 600, without(`delete window.ImageDecoder; delete window.createImageBitmap`))
-	old.until("pictures alone", `document.querySelector(".plain img")?.naturalWidth === 640`)
-	old.until("why", `document.querySelector(".plain").textContent.includes("It lacks ImageDecoder or createImageBitmap.")`)
+	old.Until("pictures alone", `document.querySelector(".plain img")?.naturalWidth === 640`)
+	old.Until("why", `document.querySelector(".plain").textContent.includes("It lacks ImageDecoder or createImageBitmap.")`)
 	old.serves("plain")
-	old.shot("plain")
+	old.Shot("plain")
 	plain := open(t, b, r.url(), 800, 600, without(`delete window.ImageDecoder`))
-	plain.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
-	plain.advances()
+	plain.Until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	plain.Advances()
 }

@@ -70,8 +70,8 @@ func TestGlassCommand(t *testing.T) {
 	b := chromium(t, chromedp.Flag("headless", false), chromedp.Flag("kiosk", true), chromedp.Flag("enable-automation", false), chromedp.Flag("test-type", true), chromedp.Flag("window-position", "0,0"),
 		chromedp.WindowSize(width, height), chromedp.Env("DISPLAY="+display))
 	p := open(t, b, m[1], width, height)
-	p.allowed("WebSocket") // the command ends before the page does
-	p.allowed("ERR_")
+	p.Allowed("WebSocket") // the command ends before the page does
+	p.Allowed("ERR_")
 	select {
 	case err = <-ended:
 	case <-time.After(patience + 30*time.Second):

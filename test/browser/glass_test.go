@@ -177,7 +177,7 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 	worst := ""
 	for try := range 3 {
 		if try > 0 {
-			p.do("load anew", chromedp.Navigate(url+"glass"))
+			p.Do("load anew", chromedp.Navigate(url+"glass"))
 			time.Sleep(time.Second)
 		}
 		worst = ""
@@ -186,7 +186,7 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 			var s glass.State
 			for end := time.Now().Add(patience); s.Read < 100; time.Sleep(200 * time.Millisecond) {
 				if s = state(d); time.Now().After(end) {
-					p.shot("glass-unread")
+					p.Shot("glass-unread")
 					t.Fatalf("delay %d: %+v", d, s)
 				}
 			}
@@ -210,7 +210,7 @@ func TestGlassSeesAddedDelay(t *testing.T) {
 		t.Error(worst)
 	}
 	p.serves("glass")
-	p.shot("glass")
+	p.Shot("glass")
 	resp, err := http.Get(url + "cameras/d200/glass/picture")
 	if err != nil {
 		t.Fatal(err)

@@ -24,21 +24,21 @@ func TestPageHoldsNoMore(t *testing.T) {
 	p := open(t, b, r.url()+"#/door", 1280, 800)
 	ready := func() {
 		t.Helper()
-		p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
-		p.until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
+		p.Until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+		p.Until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
 	}
 	around := func() {
 		t.Helper()
 		for _, hash := range []string{"#/", "#experiments", "#/roof", "#/door"} {
 			eval[any](p, fmt.Sprintf("location.hash = %q", hash))
-			p.until(hash, `document.querySelector({ "#/": "main.grid .tile", "#experiments": ".lab-preset" }["`+hash+`"] ?? "main.one .uplot canvas")`)
+			p.Until(hash, `document.querySelector({ "#/": "main.grid .tile", "#experiments": ".lab-preset" }["`+hash+`"] ?? "main.one .uplot canvas")`)
 		}
 		ready()
 	}
 	ready()
 	around()
 	measure := func() map[string]float64 {
-		ctx, cancel := context.WithTimeout(p.ctx, patience)
+		ctx, cancel := context.WithTimeout(p.Ctx, patience)
 		defer cancel()
 		all, err := chromedp.Run(ctx, func(ctx context.Context, _ *chromedp.Target) (performance.GetMetricsResult, error) {
 			if _, err := chromedp.Call(ctx, performance.Enable, performance.EnableParams{}); err != nil {

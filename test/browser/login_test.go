@@ -38,16 +38,16 @@ func TestLogin(t *testing.T) {
 	t.Cleanup(func() { srv.Close(); <-done })
 	browser := chromium(t, chromedp.Flag("ignore-certificate-errors", true))
 	p := open(t, browser, "https://"+ln.Addr().String()+"/", 1000, 700)
-	p.until("the login", `location.pathname === "/login" && document.querySelector("#token")`)
+	p.Until("the login", `location.pathname === "/login" && document.querySelector("#token")`)
 	if eval[string](p, `document.cookie`) != "" {
 		t.Error("there is a cookie before the login")
 	}
-	p.allowed("401") // the browser itself says that a wrong token was answered so
+	p.Allowed("401") // the browser itself says that a wrong token was answered so
 	eval[bool](p, `(() => { document.querySelector("#token").value = "wrong"; document.forms[0].submit(); return true; })()`)
-	p.until("what was wrong", `document.querySelector("[role=alert]")?.textContent.includes("not the token")`)
+	p.Until("what was wrong", `document.querySelector("[role=alert]")?.textContent.includes("not the token")`)
 	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
-	p.until("the page", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
-	p.shownFrame()
+	p.Until("the page", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
+	p.ShownFrame()
 	page := "https://" + ln.Addr().String() + "/"
 	if got := eval[string](p, `[document.cookie, location.href, document.referrer].join(" ")`); got != " "+page+" "+page+"login" && got != " "+page+" " {
 		t.Errorf("a script can read the cookie, or address or referrer has more in it than the page: %q", got)
@@ -55,26 +55,26 @@ func TestLogin(t *testing.T) {
 
 	// Who may change things sees how another camera is connected, as text and as a QR
 	// code, and only while the dialog is open.
-	p.until("the button", `!document.querySelector("#connect").hidden`)
+	p.Until("the button", `!document.querySelector("#connect").hidden`)
 	p.click("#connect")
-	p.until("the connect string", `document.querySelector("#connect-command")?.textContent === "framepipe send framepipe://token@192.168.1.5:1308/pin"`)
-	p.until("its picture", `document.querySelector("#connect-code")?.naturalWidth > 50`)
-	p.shot("connect")
+	p.Until("the connect string", `document.querySelector("#connect-command")?.textContent === "framepipe send framepipe://token@192.168.1.5:1308/pin"`)
+	p.Until("its picture", `document.querySelector("#connect-code")?.naturalWidth > 50`)
+	p.Shot("connect")
 	eval[bool](p, `(() => { document.querySelector("#connect-box").close(); return true; })()`)
-	p.until("it is gone", `!document.querySelector("#connect-box").textContent.includes("pin")`)
+	p.Until("it is gone", `!document.querySelector("#connect-box").textContent.includes("pin")`)
 
 	// Whose login is over is sent there, and not told that the connection is lost.
 	p.click("#logout")
-	p.until("the login again", `location.pathname === "/login" && document.querySelector("#token")`)
+	p.Until("the login again", `location.pathname === "/login" && document.querySelector("#token")`)
 	p.serves("login")
-	p.shot("login")
+	p.Shot("login")
 	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
-	p.until("the page again", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
-	if err := chromedp.Do(p.ctx, func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
+	p.Until("the page again", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
+	if err := chromedp.Do(p.Ctx, func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
 		_, err = chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
 		return v, err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	p.until("it asks for the token", `location.pathname === "/login"`)
+	p.Until("it asks for the token", `location.pathname === "/login"`)
 }

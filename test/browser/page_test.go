@@ -176,41 +176,25 @@ func (r *receiver) state(camera string) (s web.State) {
 
 var usual = map[string]capture.Config{"door": {Width: 640, Height: 480, FPS: 30, Format: frame.JPEG}}
 
-// advances fails unless the picture's number grows.
-func (p *tab) advances() uint32 {
-	p.Helper()
-	first := p.shownFrame()
-	for end := time.Now().Add(patience); ; {
-		n := p.shownFrame()
-		if n > first {
-			return n
-		}
-		if n < first || time.Now().After(end) {
-			p.shot("stands-still")
-			p.Fatalf("the picture showed frame %d, and then %d", first, n)
-		}
-	}
-}
-
 func TestPictureFiguresAndSettings(t *testing.T) {
 	b := chromium(t)
 	r := receiveFrom(t, "", usual, "pattern", openWebcam)
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
-	p.advances()
-	p.until("latency in the picture", `/^[\d.]+k?( ±[\d.]+)? ms$/.test(document.querySelector(".hud span:nth-child(3)").textContent)`)
-	p.until("frame rate in the picture", `parseFloat(document.querySelector(".hud span:nth-child(2)").textContent) > 5`)
-	p.until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
-	p.until("records", `document.querySelectorAll("#main .scroll tbody tr").length > 1`)
+	p.Until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.Advances()
+	p.Until("latency in the picture", `/^[\d.]+k?( ±[\d.]+)? ms$/.test(document.querySelector(".hud span:nth-child(3)").textContent)`)
+	p.Until("frame rate in the picture", `parseFloat(document.querySelector(".hud span:nth-child(2)").textContent) > 5`)
+	p.Until("charts", `document.querySelectorAll(".uplot canvas").length === 4`)
+	p.Until("records", `document.querySelectorAll("#main .scroll tbody tr").length > 1`)
 	if s := eval[string](p, `document.querySelector(".screen canvas").getAttribute("aria-label")`); !strings.Contains(s, "door") {
 		t.Errorf("the picture is called %q", s)
 	}
 
 	// A setting, by the control that a person uses.
-	p.until("quality", `document.querySelector("#set-quality")?.value === "85"`)
+	p.Until("quality", `document.querySelector("#set-quality")?.value === "85"`)
 	before := r.state("door").Live.FrameSize
 	eval[any](p, `(() => { const q = document.querySelector("#set-quality"); q.value = 15; q.dispatchEvent(new Event("input")); q.dispatchEvent(new Event("change")); })()`)
-	p.until("the answer", `document.querySelector(".answer").textContent.includes("done")`)
+	p.Until("the answer", `document.querySelector(".answer").textContent.includes("done")`)
 	if s := r.state("door"); s.Camera.Quality != 15 {
 		t.Errorf("the camera has quality %d", s.Camera.Quality)
 	}
@@ -223,7 +207,7 @@ func TestPictureFiguresAndSettings(t *testing.T) {
 	if after >= before*3/4 {
 		t.Errorf("frames were %d bytes at quality 85, and are %d at 15", before, after)
 	}
-	p.until("a mark for it", `document.querySelector(".marks").textContent.includes("quality 15")`)
+	p.Until("a mark for it", `document.querySelector(".marks").textContent.includes("quality 15")`)
 
 	// The driver's controls, as it describes them: names, ranges, menus, and what is at
 	// rest. Whatever the camera makes of a change is what is shown.
@@ -237,85 +221,85 @@ func TestPictureFiguresAndSettings(t *testing.T) {
 	if got := eval[string](p, `[...document.querySelectorAll("#set-size option, #set-fps option")].map((o) => o.textContent).join("|")`); got != "320 × 240, 60 fps|640 × 480, 30 fps|other …|30 fps|15 fps|7.5 fps|other …" {
 		t.Errorf("sizes and rates are %q", got)
 	}
-	p.until("exposure at rest", `document.querySelector("#set-control-exposure_time_absolute").disabled`)
+	p.Until("exposure at rest", `document.querySelector("#set-control-exposure_time_absolute").disabled`)
 	set := func(control, js string) {
 		t.Helper()
 		eval[any](p, fmt.Sprintf(`(() => { const e = document.querySelector("#set-control-%s"); %s })()`, control, js))
 	}
 	set("auto_exposure", `e.value = "1"; e.dispatchEvent(new Event("change"))`)
-	p.until("exposure can be set", `!document.querySelector("#set-control-exposure_time_absolute").disabled`)
+	p.Until("exposure can be set", `!document.querySelector("#set-control-exposure_time_absolute").disabled`)
 	set("white_balance_automatic", `e.click()`)
-	p.until("it is off", `!document.querySelector("#set-control-white_balance_automatic").checked && document.querySelector(".marks").textContent.includes("white balance automatic 0")`)
+	p.Until("it is off", `!document.querySelector("#set-control-white_balance_automatic").checked && document.querySelector(".marks").textContent.includes("white balance automatic 0")`)
 	set("brightness", `const n = e.parentNode.querySelector("[type=number]"); n.value = 7; n.dispatchEvent(new Event("change"))`)
-	p.until("rounded as the driver does", `document.querySelector("#set-control-brightness").value === "4" && document.querySelector(".marks").textContent.includes("brightness 7")`)
+	p.Until("rounded as the driver does", `document.querySelector("#set-control-brightness").value === "4" && document.querySelector(".marks").textContent.includes("brightness 7")`)
 	set("reset", `e.click()`)
-	p.until("reset", `document.querySelector("#set-control-brightness").value === "0"`)
+	p.Until("reset", `document.querySelector("#set-control-brightness").value === "0"`)
 
 	// One that is refused says why; it is told as an error of the request, too.
-	p.allowed("status of 400")
+	p.Allowed("status of 400")
 	eval[any](p, `(() => { const s = document.querySelector("#set-size"); s.value = "other"; s.dispatchEvent(new Event("change")); const o = document.querySelector("#set-size-other"); o.value = "99999x1"; o.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" })); })()`)
-	p.until("the refusal", `document.querySelector(".answer.bad")?.textContent.includes("use 1 to")`)
-	p.until("all is as before", `document.querySelector(".nosignal").hidden && document.querySelector("#set-size").value === "640x480"`)
-	p.shot("refused")
+	p.Until("the refusal", `document.querySelector(".answer.bad")?.textContent.includes("use 1 to")`)
+	p.Until("all is as before", `document.querySelector(".nosignal").hidden && document.querySelector("#set-size").value === "640x480"`)
+	p.Shot("refused")
 	eval[any](p, `document.activeElement.blur()`) // keys are for the field that has the focus
 
 	// A recording, by keyboard and by button.
-	p.do("key v", chromedp.KeyEvent("v"))
-	p.until("REC in the picture", `/^REC 00:0/.test(document.querySelector(".hud-rec").textContent)`)
-	p.until("frames recorded", `/Recording for .*: [1-9]\d* frames/.test(document.querySelector("#recording .dim").textContent)`)
-	p.shot("recording")
+	p.Do("key v", chromedp.KeyEvent("v"))
+	p.Until("REC in the picture", `/^REC 00:0/.test(document.querySelector(".hud-rec").textContent)`)
+	p.Until("frames recorded", `/Recording for .*: [1-9]\d* frames/.test(document.querySelector("#recording .dim").textContent)`)
+	p.Shot("recording")
 	eval[any](p, `document.querySelector("button.record").click()`)
-	p.until("it is a file", `document.querySelector("#recording .files a")?.textContent.startsWith("door-")`)
+	p.Until("it is a file", `document.querySelector("#recording .files a")?.textContent.startsWith("door-")`)
 	if s := r.state("door").Recording; s == nil || s.Recording || s.Frames == 0 || s.Error != "" {
 		t.Errorf("the recording: %+v", s)
 	}
 
 	eval[any](p, `document.querySelector("#record-every").value = "1"`)
-	p.do("key v", chromedp.KeyEvent("v"))
-	p.until("a timelapse", `/Recording for .*: [1-9]\d* frames?, .*, one each 1 s/.test(document.querySelector("#recording .dim").textContent)`)
-	p.do("key v", chromedp.KeyEvent("v"))
-	p.until("it ended", `document.querySelector("#recording .dim").textContent.startsWith("Recorded") && document.querySelector("button.record").getAttribute("aria-pressed") === "false"`)
+	p.Do("key v", chromedp.KeyEvent("v"))
+	p.Until("a timelapse", `/Recording for .*: [1-9]\d* frames?, .*, one each 1 s/.test(document.querySelector("#recording .dim").textContent)`)
+	p.Do("key v", chromedp.KeyEvent("v"))
+	p.Until("it ended", `document.querySelector("#recording .dim").textContent.startsWith("Recorded") && document.querySelector("button.record").getAttribute("aria-pressed") === "false"`)
 
 	// Freeze, turn, help, by keyboard.
-	key := func(k string) { p.do("key "+k, chromedp.KeyEvent(k)) }
+	key := func(k string) { p.Do("key "+k, chromedp.KeyEvent(k)) }
 	eval[any](p, `document.activeElement.blur()`)
 	key(" ")
-	p.until("frozen", `!document.querySelector(".frozen").hidden`)
-	still := p.shownFrame()
+	p.Until("frozen", `!document.querySelector(".frozen").hidden`)
+	still := p.ShownFrame()
 	time.Sleep(500 * time.Millisecond)
-	if n := p.shownFrame(); n != still {
+	if n := p.ShownFrame(); n != still {
 		t.Errorf("frozen at frame %d, it shows %d", still, n)
 	}
 	key("r")
-	p.until("turned", `document.querySelector(".screen canvas").height === 640`)
-	p.shot("turned")
+	p.Until("turned", `document.querySelector(".screen canvas").height === 640`)
+	p.Shot("turned")
 	key("r")
 	key("r")
 	key("r")
 	key(" ")
-	p.until("turned back", `document.querySelector(".screen canvas").height === 480`)
-	if n := p.advances(); n <= still {
+	p.Until("turned back", `document.querySelector(".screen canvas").height === 480`)
+	if n := p.Advances(); n <= still {
 		t.Errorf("after freezing at %d it shows %d", still, n)
 	}
 
 	// Full screen, with the buttons in it for who has no keyboard; a snapshot, of which
 	// is said how it went.
 	key("f")
-	p.until("full screen", `document.fullscreenElement?.querySelector(".toolbar button.record")`)
+	p.Until("full screen", `document.fullscreenElement?.querySelector(".toolbar button.record")`)
 	key("s")
-	p.until("the snapshot", `/^Saved as door-\d{8}-\d{6}\.jpg$/.test(document.querySelector(".toast").textContent)`)
-	p.shot("full")
+	p.Until("the snapshot", `/^Saved as door-\d{8}-\d{6}\.jpg$/.test(document.querySelector(".toast").textContent)`)
+	p.Shot("full")
 	key("f")
-	p.until("it is over", `!document.fullscreenElement && document.querySelector(".under .toolbar")`)
+	p.Until("it is over", `!document.fullscreenElement && document.querySelector(".under .toolbar")`)
 	// Where the browser has no full screen, as an iPhone's, it fills the window.
 	eval[any](p, `document.querySelector(".stage").requestFullscreen = undefined`)
 	key("f")
-	p.until("it fills the window", `(() => { const r = document.querySelector(".stage").getBoundingClientRect(); return r.width === innerWidth && r.height === innerHeight && document.querySelector(".stage .toolbar"); })()`)
+	p.Until("it fills the window", `(() => { const r = document.querySelector(".stage").getBoundingClientRect(); return r.width === innerWidth && r.height === innerHeight && document.querySelector(".stage .toolbar"); })()`)
 	key("\u001b")
-	p.until("it is over, too", `document.querySelector(".under .toolbar") && document.querySelector("main.one")`)
+	p.Until("it is over, too", `document.querySelector(".under .toolbar") && document.querySelector("main.one")`)
 	key("?")
-	p.until("help", `document.querySelector("#keys").open`)
-	p.shot("help")
+	p.Until("help", `document.querySelector("#keys").open`)
+	p.Shot("help")
 	eval[any](p, `document.querySelector("#keys-on").click(); document.querySelector("#keys").close()`)
 	key(" ")
 	key("h")
@@ -330,8 +314,8 @@ func TestFramesAreDisplayed(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", usual)
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
-	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
+	p.Until("the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	p.Until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
 	share, last := 0.0, web.State{}
 	for try := range 4 { // of five seconds each; the machine may do other things in one
 		s0 := r.state("door")
@@ -358,7 +342,7 @@ func TestFramesAreDisplayed(t *testing.T) {
 	if d.Latency.P50 < 1 || d.Latency.P50 > 250 || *d.ClockError <= 0 || *d.ClockError > 250 || d.Implausible > 0 {
 		t.Errorf("capture to screen %+v ± %v, implausible %d", d.Latency, *d.ClockError, d.Implausible)
 	}
-	p.shot("displayed")
+	p.Shot("displayed")
 }
 
 // Four cameras at once, as tiles: what they give is displayed, by all of them
@@ -371,7 +355,7 @@ func TestFourCamerasAreDisplayed(t *testing.T) {
 	}
 	r := receiveFrom(t, "", cams, "replay:"+clip(t)+"?loop=1", replay.Open)
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("all tiles", `document.querySelectorAll("main.grid .tile .screen:not(.waiting)").length === 4`)
+	p.Until("all tiles", `document.querySelectorAll("main.grid .tile .screen:not(.waiting)").length === 4`)
 	best := 0.0
 	for try := range 4 {
 		type counts struct{ shown, delivered int64 }
@@ -403,7 +387,7 @@ func TestFourCamerasAreDisplayed(t *testing.T) {
 	if best < goal(.97, .3) { // software rendering on two cores that may do other things
 		t.Errorf("the camera that fares worst has %.0f %% of its frames displayed", 100*best)
 	}
-	p.shot("four")
+	p.Shot("four")
 }
 
 func TestSizes(t *testing.T) {
@@ -423,16 +407,16 @@ func TestSizes(t *testing.T) {
 				{"camera", "#/" + one, `document.querySelector("main.one .screen:not(.waiting) canvas") && document.querySelectorAll(".uplot").length === 4`},
 			} {
 				p := open(t, b, r.url()+view.hash, size[0], size[1])
-				p.until(view.name, view.ready)
-				p.advances()
+				p.Until(view.name, view.ready)
+				p.Advances()
 				if w := eval[[]int](p, `[document.documentElement.scrollWidth, document.documentElement.clientWidth]`); w[0] > w[1] {
 					t.Errorf("%s is %d pixels wide in %d", view.name, w[0], w[1])
 				}
 				for _, theme := range []string{"dark", "light"} {
-					p.until(theme, `document.documentElement.dataset.theme === "`+theme+`" || (document.getElementById("theme").click(), false)`)
-					p.until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
+					p.Until(theme, `document.documentElement.dataset.theme === "`+theme+`" || (document.getElementById("theme").click(), false)`)
+					p.Until("repainted", `new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() => r(true))))`)
 					p.serves(view.name + " " + theme)
-					p.shot(fmt.Sprintf("%s-%s-%dx%d", view.name, theme, size[0], size[1]))
+					p.Shot(fmt.Sprintf("%s-%s-%dx%d", view.name, theme, size[0], size[1]))
 				}
 			}
 		})

@@ -38,8 +38,8 @@ func TestWaysToShowACamera(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", map[string]capture.Config{"door": {Width: 640, Height: 480, FPS: 29.9, Format: frame.JPEG}})
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
+	p.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	p.Until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
 	// The page's clock minus the camera's, from this page's own exchanges.
 	offset := func() float64 {
 		for _, d := range r.state("door").Displays {

@@ -83,8 +83,8 @@ func TestSlowLinkShowsFreshFrames(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", usual)
 	p := open(t, b, "http://"+slowLink(t, r.addr, 300_000)+"/", 1280, 800)
-	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	p.until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
+	p.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	p.Until("latency", `document.querySelector(".hud span:nth-child(3)").textContent`)
 	before := r.state("door")
 	time.Sleep(8 * time.Second)
 	after := r.state("door")
@@ -102,7 +102,7 @@ func TestSlowLinkShowsFreshFrames(t *testing.T) {
 	if d.Latency.P99 > 4000 {
 		t.Errorf("frames are up to %.0f ms old", d.Latency.P99)
 	}
-	if first, n := before.Live.Seq, p.shownFrame(); uint64(n) < first {
+	if first, n := before.Live.Seq, p.ShownFrame(); uint64(n) < first {
 		t.Errorf("it shows frame %d, which is older than what there was eight seconds ago (%d)", n, first)
 	}
 }

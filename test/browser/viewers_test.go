@@ -14,16 +14,16 @@ func TestTwoViewersAndAHiddenTab(t *testing.T) {
 	r := receive(t, "", usual)
 	one := open(t, b, r.url(), 1280, 800)
 	two := open(t, b, r.url(), 800, 600)
-	two.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	two.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
 	// The browser shows one tab at a time: the first is hidden now, or made to be.
 	hide := func(p *tab, hidden bool) {
 		p.Helper()
 		eval[any](p, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", { configurable: true, get: () => %v }); document.dispatchEvent(new Event("visibilitychange")); })()`, hidden))
 	}
 	hide(one, false)
-	one.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
-	one.advances()
-	two.advances()
+	one.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	one.Advances()
+	two.Advances()
 	looking := func() (n int) {
 		for _, d := range r.state("door").Displays {
 			if d.Looking {
@@ -43,43 +43,43 @@ func TestTwoViewersAndAHiddenTab(t *testing.T) {
 	wait("two look", func() bool { return looking() == 2 })
 	hide(two, true)
 	wait("one looks", func() bool { return looking() == 1 })
-	one.advances()
+	one.Advances()
 	hide(two, false)
 	wait("two look again", func() bool { return looking() == 2 })
-	two.advances()
+	two.Advances()
 
 	// A camera that goes away: every page says so, with the cause, and says it once to
 	// those who do not see it; when it is back, they go on.
 	st := r.state("door").Camera
 	r.sink["door"].SetState(st, "it was unplugged")
 	for _, p := range []*tab{one, two} {
-		p.until("why there is no picture", `(() => { const n = document.querySelector(".nosignal"); return !n.hidden && n.querySelector("b").textContent === "NO SIGNAL" && n.textContent.includes("Camera not connected: it was unplugged."); })()`)
-		p.until("it is said", `document.querySelector(".screen [role=status]").textContent.startsWith("door: no signal.")`)
+		p.Until("why there is no picture", `(() => { const n = document.querySelector(".nosignal"); return !n.hidden && n.querySelector("b").textContent === "NO SIGNAL" && n.textContent.includes("Camera not connected: it was unplugged."); })()`)
+		p.Until("it is said", `document.querySelector(".screen [role=status]").textContent.startsWith("door: no signal.")`)
 	}
-	one.until("nothing can be set", `document.querySelector("#settings").textContent.includes("Not connected.")`)
-	one.shot("no-signal")
+	one.Until("nothing can be set", `document.querySelector("#settings").textContent.includes("Not connected.")`)
+	one.Shot("no-signal")
 	r.sink["door"].SetState(st, "")
-	one.until("it is back", `document.querySelector(".nosignal").hidden && document.querySelector(".screen [role=status]").textContent === "door is live again."`)
-	one.advances()
+	one.Until("it is back", `document.querySelector(".nosignal").hidden && document.querySelector(".screen [role=status]").textContent === "door is live again."`)
+	one.Advances()
 }
 
 func TestReconnectsAfterARestart(t *testing.T) {
 	b := chromium(t)
 	r := receive(t, "", usual)
 	p := open(t, b, r.url(), 1280, 800)
-	p.until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
+	p.Until("the picture", `document.querySelector(".screen:not(.waiting) canvas")`)
 	eval[any](p, `window.sameLife = true`)
-	p.advances()
-	p.allowed("ERR_CONNECTION")
-	p.allowed("WebSocket connection to")
-	p.allowed("ERR_EMPTY_RESPONSE")
+	p.Advances()
+	p.Allowed("ERR_CONNECTION")
+	p.Allowed("WebSocket connection to")
+	p.Allowed("ERR_EMPTY_RESPONSE")
 	r.stop()
-	p.until("it says so", `!document.querySelector("#lost").hidden && document.querySelector(".nosignal b").textContent === "NO CONNECTION"`)
-	p.shot("lost")
+	p.Until("it says so", `!document.querySelector("#lost").hidden && document.querySelector(".nosignal b").textContent === "NO CONNECTION"`)
+	p.Shot("lost")
 	earlier := []*measure.Record{{Camera: "door", Run: "<b>1</b>", Number: 7, Complete: true, Frames: 12345, Began: time.Now()}, {Camera: "door", Run: "<b>1</b>", Number: 8, Frames: 77, Began: time.Now()}}
 	again := receiveFrom(t, r.addr, usual, "pattern", pattern.Open, earlier...)
-	p.until("it is back", `document.querySelector("#lost").hidden && document.querySelector(".nosignal").hidden`)
-	p.advances()
+	p.Until("it is back", `document.querySelector("#lost").hidden && document.querySelector(".nosignal").hidden`)
+	p.Advances()
 	if !eval[bool](p, `window.sameLife === true`) {
 		t.Error("the page was loaded anew")
 	}
@@ -87,11 +87,11 @@ func TestReconnectsAfterARestart(t *testing.T) {
 		t.Errorf("%d viewers after the restart", len(s.Displays))
 	}
 	// Records of before are there, also while this run has none, and nobody takes both for one run.
-	p.until("records of an earlier run alone", `(() => {
+	p.Until("records of an earlier run alone", `(() => {
 		const rows = [...document.querySelectorAll("#main .scroll tbody tr")];
 		return rows.length >= 3 && rows.at(-3).className === "earlier apart" && rows.at(-2).className === "earlier" && rows.at(-1).className === "earlier";
 	})()`)
-	p.until("a record of this run above those of the earlier one", `(() => {
+	p.Until("a record of this run above those of the earlier one", `(() => {
 		const rows = [...document.querySelectorAll("#main .scroll tbody tr")].map((r) => [r.className, r.cells.length, r.cells[0].colSpan, r.innerText]);
 		const k = rows.findIndex((r) => r[0] === "earlier apart");
 		return k >= 1 && rows.length === k + 3 && rows.slice(0, k).every((r) => r[0] === "" && r[1] === 9 && r[2] === 1)
@@ -99,5 +99,5 @@ func TestReconnectsAfterARestart(t *testing.T) {
 			&& rows[k + 1][0] === "earlier" && rows[k + 1][1] === 9 && /^8 \*\s+77/.test(rows[k + 1][3]) && /^7\s/.test(rows[k + 2][3]);
 	})()`)
 	eval[any](p, `document.querySelector("#main .scroll").scrollIntoView({ block: "center" })`)
-	p.shot("earlier")
+	p.Shot("earlier")
 }

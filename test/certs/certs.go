@@ -1,6 +1,6 @@
 // Package certs makes certificates for tests, as a small company does with an
-// authority of its own: files in a folder, for programs on this machine's loopback,
-// good for an hour. It is not for anything that lasts.
+// authority of its own: files in a folder, for programs on this machine's loopback or
+// in network namespaces of a test, good for an hour. It is not for anything that lasts.
 package certs
 
 import (
@@ -35,10 +35,13 @@ func New(t *testing.T, dir string) *Authority {
 	return a
 }
 
-// Server writes NAME.pem and NAME.key for a server on 127.0.0.1.
-func (a *Authority) Server(name string) {
+// Server writes NAME.pem and NAME.key for a server on 127.0.0.1, or on these.
+func (a *Authority) Server(name string, on ...net.IP) {
 	a.t.Helper()
-	a.sign(name, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	if len(on) == 0 {
+		on = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	a.sign(name, &x509.Certificate{IPAddresses: on, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 }
 
 // Client writes NAME.pem and NAME.key for a client.

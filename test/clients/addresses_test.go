@@ -82,6 +82,7 @@ func TestSnapshotsAreFresh(t *testing.T) {
 // their lengths.
 func TestCurl(t *testing.T) {
 	need(t, "curl", "curl")
+	ranWith(t, "curl", "connect/README.md", "curl", "--version")
 	p := start(t, "--source", "pattern", "-W", "320", "-H", "240", "--fps", "30", "--allow-origin", "https://printer.example")
 	p.picture()
 	dir := t.TempDir()

@@ -3,6 +3,7 @@ package clients
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"framepipe/test/certs"
 )
 
 // lan is a network of three machines: namespaces on one bridge.
@@ -148,11 +151,22 @@ func TestReceiversAreFound(t *testing.T) {
 	if out := l.fails("b", "send", "--source", "pattern", "--receiver", "cellar"); !strings.Contains(out, "lets in only who knows its token") {
 		t.Errorf("no token: %s", out)
 	}
-	if out := l.fails("b", "send", "--source", "pattern", "--receiver", "attic"); !strings.Contains(out, `no receiver "attic" answered`) || !strings.Contains(out, "studio one") {
+	ca := certs.New(t, t.TempDir())
+	ca.Server("attic", net.IPv4(10, 77, 0, 3))
+	ca.Client("gable")
+	attic := l.start("b", "send", "--source", "pattern", "-W", "160", "-H", "120", "--name", "gable", "--receiver", "attic",
+		"--tls-ca", ca.File("ca.pem"), "--tls-cert", ca.File("gable.pem"), "--tls-key", ca.File("gable.key"))
+	attic.says(`no receiver "attic" answered within 2s: searching on.*there is .*studio one at`)
+	if out := l.fails("b", "send", "--source", "pattern", "--receiver", "nobody", "--connect-retry", "1s"); !strings.Contains(out, `error: no connection to nobody within 1s: no receiver "nobody" answers on the local network`) {
 		t.Errorf("no such receiver: %s", out)
 	}
 	l.start("b", "send", "--source", "pattern", "--receiver", "cellar", "--token", "a-token-of-twenty-letters", "--name", "roof").says("connected")
 	other.says(`camera connected: camera roof`)
+
+	// The one that is named comes at last: it is found and, by its certificate, known.
+	late := l.start("c", "receive", "--listen", ":1402", "--http", "", "--announce", "attic", "--tls-cert", ca.File("attic.pem"), "--tls-key", ca.File("attic.key"), "--tls-client-ca", ca.File("ca.pem"))
+	attic.says(`found the receiver attic at 10\.77\.0\.3:1402`)
+	late.says(`camera connected: camera gable`)
 
 	door.stop()
 	studio.stop()

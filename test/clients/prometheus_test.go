@@ -25,6 +25,7 @@ const operations = "../../docs/operations"
 func TestPrometheus(t *testing.T) {
 	need(t, "prometheus", "prometheus")
 	need(t, "promtool", "prometheus")
+	ranWith(t, "Prometheus", "operations.md", "promtool", "--version")
 	const token = "a-token-of-twenty-letters"
 	dir := t.TempDir()
 	p := start(t, "--token", token, "--state", dir, "--max-cameras", "1", "--record", filepath.Join(dir, "door.mkv"))

@@ -121,6 +121,18 @@ func TestPythonReceivesDirectly(t *testing.T) {
 	}
 }
 
+// The package says that it has types (py.typed): a checker believes them, and the
+// examples that use them.
+func TestPythonTypes(t *testing.T) {
+	t.Parallel()
+	need(t, "mypy", "mypy")
+	cmd := exec.Command("mypy", "--strict", "--ignore-missing-imports", "--cache-dir", t.TempDir(), "framepipe", "examples")
+	cmd.Dir = "../../clients/python"
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "Success: no issues found") {
+		t.Errorf("mypy: %v\n%s", err, out)
+	}
+}
+
 const secureListener = `import sys, framepipe
 context = framepipe.server_context(*sys.argv[1:])
 with framepipe.Listener("127.0.0.1", 0, context=context) as cameras:

@@ -71,6 +71,7 @@ func pictures(t *testing.T) *program {
 func TestRecipeFFmpeg(t *testing.T) {
 	t.Parallel()
 	need(t, "ffmpeg", "ffmpeg")
+	ranWith(t, "ffmpeg", "connect/README.md", "ffmpeg", "-version")
 	p, dir := pictures(t), t.TempDir()
 	shell(t, dir, p.recipe("README.md", "ffmpeg"))
 	out := run(t, "ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,width,height,nb_read_frames", "-of", "csv=p=0", filepath.Join(dir, "clip.mkv"))
@@ -82,6 +83,7 @@ func TestRecipeFFmpeg(t *testing.T) {
 func TestRecipeGStreamer(t *testing.T) {
 	t.Parallel()
 	need(t, "gst-launch-1.0", "gstreamer1.0-tools")
+	ranWith(t, "GStreamer", "connect/README.md", "gst-launch-1.0", "--version")
 	p, dir := pictures(t), t.TempDir()
 	text := replaced(t, p.recipe("README.md", "gstreamer"), "! autovideosink sync=false", "! video/x-raw,format=GRAY8 ! identity eos-after=21 ! filesink location=out.gray")
 	shell(t, dir, text)
@@ -94,6 +96,7 @@ func TestRecipeGStreamer(t *testing.T) {
 func TestRecipeOpenCV(t *testing.T) {
 	t.Parallel()
 	python := pythonWith(t, "cv2", "python3-opencv")
+	ranWith(t, "OpenCV", "connect/README.md", python, "-c", "import cv2; print(cv2.__version__)")
 	p, dir := pictures(t), t.TempDir()
 	file := filepath.Join(dir, "recipe.py")
 	if err := os.WriteFile(file, []byte(p.recipe("README.md", "opencv")), 0o666); err != nil {
@@ -113,6 +116,7 @@ func TestRecipeOpenCVInC(t *testing.T) {
 	if _, err := os.Stat("/usr/include/opencv4/opencv2/videoio.hpp"); err != nil {
 		t.Skip("needs OpenCV's headers (apt-get install libopencv-videoio-dev libopencv-imgcodecs-dev)")
 	}
+	ranWith(t, "OpenCV", "connect/README.md", "sh", "-c", `printf "%s" $(sed -n "s/.*define CV_VERSION_M[AI][JN]OR *//p" /usr/include/opencv4/opencv2/core/version.hpp | paste -s -d .)`)
 	p, dir := pictures(t), t.TempDir()
 	for _, name := range []string{"opencv.cpp", "opencv-stamps.cpp"} {
 		b, err := os.ReadFile(filepath.Join("../../docs/connect", name))
@@ -158,10 +162,13 @@ func TestRecipeVLC(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := strings.TrimSpace(p.recipe("README.md", "vlc")) + ` --no-audio --sout '#std{access=file,mux=mpjpeg,dst=out.mpjpeg}'`
+	var nobody []string
 	if os.Getuid() == 0 {
 		need(t, "setpriv", "util-linux")
-		command = "setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=" + dir + " " + command
+		nobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=" + dir}
+		command = strings.Join(nobody, " ") + " " + command
 	}
+	ranWith(t, "VLC", "connect/README.md", append(nobody, "cvlc", "--version")...)
 	out := shell(t, dir, "timeout -s INT 5 "+command+" || [ $? = 124 ]") // it goes on as long as the camera does
 	probe, err := exec.Command("ffprobe", "-v", "error", "-f", "mpjpeg", "-count_frames", "-show_entries", "stream=codec_name,width,height,nb_read_frames", "-of", "csv=p=0", filepath.Join(dir, "out.mpjpeg")).CombinedOutput()
 	kind, count, _ := strings.Cut(strings.TrimSpace(string(probe)), "480,")
@@ -173,6 +180,7 @@ func TestRecipeVLC(t *testing.T) {
 func TestRecipeMotion(t *testing.T) {
 	t.Parallel()
 	need(t, "motion", "motion")
+	ranWith(t, "motion", "connect/README.md", "motion", "-h")
 	p, dir := pictures(t), t.TempDir()
 	conf := p.recipe("README.md", "motion") + "target_dir " + dir + "\nemulate_motion on\npicture_output on\nmovie_output off\nwebcontrol_port 0\nstream_port 0\nminimum_motion_frames 1\n"
 	file := filepath.Join(dir, "motion.conf")
@@ -240,6 +248,7 @@ func TestRecipeMQTT(t *testing.T) {
 	if _, err := exec.LookPath(broker); err != nil {
 		broker = "/usr/sbin/mosquitto"
 	}
+	ranWith(t, "mosquitto", "connect/README.md", broker, "-h")
 	background(broker, nil, "-c", "m.conf")
 	// told asks the broker for the next message on a topic.
 	told := func(topic string) ([]byte, error) {

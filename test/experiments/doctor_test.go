@@ -38,6 +38,15 @@ func TestDoctorMeasuresTheLink(t *testing.T) {
 	if err := json.Unmarshal(out, &found); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	clock := -1.0
+	for _, f := range found {
+		if m := regexp.MustCompile(`about ±([\d.]+) ms, half the shortest`).FindStringSubmatch(f.Text); f.Check == "link-clock" && m != nil {
+			clock, _ = strconv.ParseFloat(m[1], 64)
+		}
+	}
+	if clock < 5 || clock > 15 {
+		t.Errorf("clocks over a round trip of 10 ms: ±%v ms", clock)
+	}
 	for _, f := range found {
 		if f.Check != "link" {
 			continue

@@ -17,10 +17,13 @@ func TestARMPackages(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH == "arm64" {
 		t.Skip("needs Linux, and another processor than ARM")
 	}
-	for _, a := range []struct{ arch, qemu, platform string }{{"arm64", "aarch64", "linux-arm64"}, {"armhf", "arm", "linux-armv6"}} {
+	for _, a := range []struct {
+		arch, qemu, platform string
+		more                 []string
+	}{{"arm64", "aarch64", "linux-arm64", board}, {"armhf", "arm", "linux-armv6", nil}} {
 		t.Run(a.arch, func(t *testing.T) {
 			emulate(t, a.qemu)
-			r := newRoot(t, a.arch)
+			r := newRoot(t, a.arch, a.more...)
 			older, newer := build(t, "0.1.0", a.platform, a.arch), build(t, "0.2.0", a.platform, a.arch)
 			r.life(older, newer)
 			r.install(newer)

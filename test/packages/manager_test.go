@@ -36,11 +36,35 @@ func (m *machine) managed() {
 	}
 	m.picture("the receiver is back", "door")
 
+	m.named()
 	m.sandboxed("framepipe-receive", "framepipe-send@test", "framepipe-send-rpicam@0")
 	m.watched()
 	m.endsInOrder("framepipe-send@test", "framepipe-receive")
 	m.do("systemctl", "start", "framepipe-receive", "framepipe-send@test")
 	m.picture("started again", "door")
+}
+
+// named: a camera that is to find a receiver by its name, which is not there yet, is
+// active and searches, whatever else there is. The network is one of both ends here.
+func (m *machine) named() {
+	m.Helper()
+	for _, c := range []string{"link add lan0 type veth peer name lan1", "addr add 10.79.0.1/24 dev lan0", "link set lan0 up", "link set lan1 up"} {
+		run(m.T, "ip", append([]string{"-n", m.net}, strings.Fields(c)...)...)
+	}
+	m.write("/etc/default/framepipe-send-named", []byte("SOURCE=pattern\nRECEIVER=--receiver workshop\nFRAMEPIPE_SEND_NAME=gate\nFRAMEPIPE_SEND_FPS=10\n"))
+	m.do("systemctl", "start", "framepipe-send@named")
+	if s := m.show("framepipe-send@named", "ActiveState"); s != "active" {
+		m.Errorf("without its receiver the unit is %s", s)
+	}
+	m.do("sh", "-c", "mkdir -p /run/systemd/system/framepipe-receive.service.d && printf '[Service]\\nEnvironment=FRAMEPIPE_RECEIVE_ANNOUNCE=workshop\\n' >/run/systemd/system/framepipe-receive.service.d/name.conf && systemctl daemon-reload")
+	m.do("systemctl", "restart", "framepipe-receive")
+	m.picture("found by its name, later", "gate")
+	out, _ := m.try("journalctl", "--no-pager", "-u", "framepipe-send@named")
+	if n := m.show("framepipe-send@named", "NRestarts"); n != "0" || !strings.Contains(out, `no receiver "workshop" answered within 2s: searching on`) {
+		m.Errorf("it was restarted %s times, and said\n%s", n, out)
+	}
+	m.do("systemctl", "stop", "framepipe-send@named")
+	run(m.T, "ip", "-n", m.net, "link", "del", "lan0")
 }
 
 func (m *machine) show(unit, property string) string {

@@ -48,20 +48,20 @@ type root struct {
 }
 
 // newRoot unpacks a clean Debian with systemd; the first time it is made, from
-// Debian's packages, and kept as an archive.
-func newRoot(t *testing.T, arch string) *root {
+// Debian's packages, and kept as an archive. More are packages that it is to have.
+func newRoot(t *testing.T, arch string, more ...string) *root {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
 	need(t, "mmdebstrap", "mmdebstrap")
-	archive := filepath.Join(cache, suite+"-"+arch+".tar")
+	archive := filepath.Join(cache, strings.Join(append([]string{suite, arch}, more...), "-")+".tar")
 	if fi, err := os.Stat(archive); err != nil || time.Since(fi.ModTime()) > 30*24*time.Hour {
 		if err := os.MkdirAll(cache, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		part := archive + ".part.tar"
-		run(t, "mmdebstrap", "--mode=root", "--variant=essential", "--include=systemd,systemd-sysv,dbus,passwd", "--architectures="+arch,
+		run(t, "mmdebstrap", "--mode=root", "--variant=essential", "--include="+strings.Join(append([]string{"systemd,systemd-sysv,dbus,passwd"}, more...), ","), "--architectures="+arch,
 			"--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/framepipe/*",
 			"--dpkgopt=force-unsafe-io", `--aptopt=Acquire::Languages "none"`, suite, part, mirror(t))
 		if err := os.Rename(part, archive); err != nil {

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"framepipe/test/browser/drive"
 )
 
 // machine is a root that is booted, in a network namespace of its own.
@@ -149,6 +152,25 @@ func (m *machine) picture(what, camera string) {
 	m.Fatalf("%s: no picture of %s: %s\n%s", what, camera, out, status)
 }
 
+// shown looks at the page of the machine's receiver with a browser in its network: it
+// draws the synthetic camera's frames, newer and newer ones, as their numbers in
+// screenshots say, and counts what it displays.
+func (m *machine) shown(browser context.Context, what string) *drive.Tab {
+	m.Helper()
+	p := drive.Open(m.T, browser, "http://127.0.0.1:8080/#/door", 1280, 800)
+	m.draws(p, what)
+	return p
+}
+
+func (m *machine) draws(p *drive.Tab, what string) {
+	m.Helper()
+	p.Until(what+": the picture", `document.querySelector("main.one .screen:not(.waiting) canvas")`)
+	n := p.Advances()
+	p.Until(what+": its own count", `[...document.querySelectorAll(".figures dt")].some((d) => d.textContent === "displayed" && parseFloat(d.nextElementSibling.textContent) > 1)`)
+	m.Logf("%s: the page shows frame %d of %s", what, n, drive.Eval[string](p, `document.querySelector(".screen canvas").getAttribute("aria-label")`))
+	p.Shot(what)
+}
+
 // services runs the units under a real systemd: a synthetic camera and one behind
 // a stand-in for rpicam-vid send to the receiver of the same machine.
 func (r *root) services(older, newer string) {
@@ -177,11 +199,17 @@ func (r *root) services(older, newer string) {
 	m.exposure()
 	m.managed()
 
+	browser := drive.Chromium(r.T, drive.In(m.net))
+	open := m.shown(browser, "installed")
+	open.Allowed("") // it will have reason to complain: at first nobody answers, then not all is there yet
 	was := m.pid()
 	m.do("systemctl", "reboot")
 	m.up(was)
 	m.picture("rebooted", "door")
 	m.picture("rebooted", "roof")
+	m.draws(open, "rebooted-page-left-open")
+	open.Close()
+	m.shown(browser, "rebooted").Close()
 
 	before := m.mainPID("framepipe-receive")
 	m.do("dpkg", "-i", "/srv/newer.deb")

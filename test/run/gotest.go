@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type event struct {
 	Test       string
 	Output     string
 	Elapsed    float64
+	Key, Value string // of an attribute
 }
 
 // goTest runs go test with args (after "-json"). label tells this run from the
@@ -75,6 +77,10 @@ func (r *runner) readEvents(in io.Reader, label string) {
 		switch e.Action {
 		case "build-output":
 			fmt.Fprint(r.out, e.Output)
+		case "attr":
+			if e.Key == "program" && !slices.Contains(r.programs, e.Value) {
+				r.programs = append(r.programs, e.Value)
+			}
 		case "output":
 			collect(key, e.Output)
 		case "pass", "fail", "skip":

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type runner struct {
 	notRun                  []string // what did not run and why, one line each
 	packages                []string // the closing line of every Go package
 	skippedTests            []event  // of go test, each counted in skipped
+	programs                []string // of others that tests ran, with their versions: their attribute "program"
 }
 
 func (r *runner) title(s string) { fmt.Fprintf(r.out, "\n== %s\n", s) }
@@ -103,6 +105,10 @@ func (r *runner) finish() int {
 		for _, p := range r.packages {
 			fmt.Fprintln(r.out, p)
 		}
+	}
+	if len(r.programs) > 0 {
+		slices.Sort(r.programs)
+		fmt.Fprintf(r.out, "\nRAN WITH: %s\n", strings.Join(r.programs, ", "))
 	}
 	if len(r.notRun)+r.skipped > 0 {
 		fmt.Fprintf(r.out, "\nNOT RUN:\n")

@@ -90,6 +90,22 @@ func TestSkippedIsNamed(t *testing.T) {
 	}
 }
 
+// The programs of others that were run are named, each once.
+func TestProgramsAreNamed(t *testing.T) {
+	var out strings.Builder
+	r := &runner{out: &out}
+	r.readEvents(strings.NewReader(`{"Action":"attr","Package":"p","Test":"TestB","Key":"program","Value":"vlc 3"}
+{"Action":"attr","Package":"p","Test":"TestB","Key":"other","Value":"x"}
+{"Action":"attr","Package":"p","Test":"TestA","Key":"program","Value":"curl 7"}
+{"Action":"attr","Package":"p","Test":"TestC","Key":"program","Value":"curl 7"}
+{"Action":"pass","Package":"p"}
+`), "")
+	r.finish()
+	if want := "\nRAN WITH: curl 7, vlc 3\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q is missing in:\n%s", want, &out)
+	}
+}
+
 // A failure must be readable: the test's own output, and its name at the end.
 func TestFailureIsShown(t *testing.T) {
 	var out strings.Builder

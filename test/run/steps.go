@@ -37,7 +37,7 @@ var otherPlatforms = [][]string{
 
 // staticcheckBuilds are the builds that staticcheck looks at together, so that
 // what only a test bench uses does not count as unused.
-var staticcheckBuilds = `linux: GOOS=linux CGO_ENABLED=0 -tags=` + release.Tags("vm", "vmpi", "vmguest") + `
+var staticcheckBuilds = `linux: GOOS=linux CGO_ENABLED=0 -tags=` + release.Tags("vm", "vmpi", "vmguest", "packages", "peers") + `
 windows: GOOS=windows GOARCH=amd64 CGO_ENABLED=0 -tags=` + release.Tags() + `
 `
 
@@ -47,7 +47,7 @@ func (r *runner) checks() {
 	r.title("static checks")
 	r.step("go vet", asReleased(), "go", "vet", "./...")
 	if isDir("test/vm") {
-		r.step("go vet ./test/vm/...", asReleased("vm", "vmpi", "vmguest"), "go", "vet", "./test/vm/...")
+		r.step("go vet what only some targets run", asReleased("vm", "vmpi", "vmguest", "packages", "peers"), "go", "vet", "./test/vm/...", "./test/packages", "./test/clients")
 	}
 	for _, env := range otherPlatforms {
 		r.step("go vet "+strings.Join(env, " "), append(asReleased(), env...), "go", "vet", "./...")

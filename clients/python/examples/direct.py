@@ -14,7 +14,7 @@ with framepipe.Listener("0.0.0.0" if port == 1308 else "127.0.0.1", port) as cam
         if n == 1:  # a setting, as the page would change it
             print("the camera does now:", cameras.control(frame.camera, fps=20)["fps"], flush=True)
         time.sleep(0.2)  # a slow model gets fresh frames, not all of them
-        print("%s frame %d %s %sx%s, %.1f ms old ±%.2f, %d passed over" % (frame.camera, frame.seq, frame.format, frame.width, frame.height,
-              1e3 * frame.latency, frame.error / 1e6, frame.skipped), flush=True)
+        old = "unknown" if frame.latency is None or frame.error is None else "%.1f ms old ±%.2f" % (1e3 * frame.latency, frame.error / 1e6)
+        print("%s frame %s %s %sx%s, %s, %d passed over" % (frame.camera, frame.seq, frame.format, frame.width, frame.height, old, frame.skipped), flush=True)
         if n == last:
             break

@@ -11,7 +11,8 @@ for n, frame in enumerate(framepipe.frames(url), 1):
     picture = cv2.imdecode(frame.array(), cv2.IMREAD_COLOR)
     edges = cv2.Canny(picture, 100, 200)
     height, width = edges.shape
-    print("frame %d, %dx%d, %d edge pixels, %.1f ms after its capture, %d passed over"
-          % (frame.seq, width, height, cv2.countNonZero(edges), 1e3 * frame.latency, frame.skipped), flush=True)
+    late = "unknown" if frame.latency is None else "%.1f ms" % (1e3 * frame.latency)
+    print("frame %s, %dx%d, %d edge pixels, %s after its capture, %d passed over"
+          % (frame.seq, width, height, cv2.countNonZero(edges), late, frame.skipped), flush=True)
     if n == last:
         break

@@ -170,7 +170,7 @@ class _Connection:
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock.settimeout(HANDSHAKE)
-            if self.owner._context:
+            if self.owner._context and isinstance(self.sock, socket.socket):
                 secure = tls.Socket(self.sock, self.owner._context, HANDSHAKE)
                 with self.lock:
                     self.sock = secure

@@ -22,7 +22,7 @@ def server_context(cert: str, key: str, client_ca: Optional[str] = None) -> ssl.
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(cert, key)
     context.set_alpn_protocols([ALPN])
-    context.num_tickets = 0
+    setattr(context, "num_tickets", 0)  # since 3.8; older type checkers do not know of it
     if client_ca is not None:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED

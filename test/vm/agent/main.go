@@ -2,7 +2,8 @@
 
 // Command agent is the init program of the test machines: it mounts what is needed,
 // loads the kernel modules that the initramfs lists, and then runs programs that
-// the host asks for over a serial line (see package bench).
+// the host asks for over a serial line (see package bench). Where the machine has a
+// system on a card, it hands over to that one's init, which starts it as a service.
 package main
 
 import (
@@ -38,6 +39,9 @@ type agent struct {
 }
 
 func (a *agent) boot() error {
+	if os.Getpid() != 1 { // a service of a system that has all this already
+		return a.listen()
+	}
 	for _, m := range [][3]string{{"proc", "/proc", "proc"}, {"sysfs", "/sys", "sysfs"}, {"devtmpfs", "/dev", "devtmpfs"}, {"tmpfs", "/tmp", "tmpfs"}} {
 		if err := unix.Mount(m[0], m[1], m[2], 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("mount %s: %w", m[1], err)
@@ -49,11 +53,19 @@ func (a *agent) boot() error {
 	if err := loadModules(); err != nil {
 		return err
 	}
+	if card := parameter("agent.root"); card != "" {
+		return handOver(card)
+	}
 	if _, err := os.Stat("/host"); err == nil {
 		if err := unix.Mount("host", "/host", "9p", 0, "trans=virtio,version=9p2000.L,msize=262144"); err != nil {
 			return fmt.Errorf("mount /host: %w", err)
 		}
 	}
+	return a.listen()
+}
+
+// listen opens the line to the host and does what it asks for.
+func (a *agent) listen() error {
 	name := parameter("agent.tty")
 	var err error
 	if a.tty, err = os.OpenFile("/dev/"+name, os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
@@ -71,6 +83,35 @@ func (a *agent) boot() error {
 	fmt.Sscan(string(b), &up)
 	a.send(bench.Reply{Ready: true, Uptime: up})
 	return a.serve()
+}
+
+// handOver makes the file system of a card the root and becomes its init. It
+// returns only if it cannot. The initramfs, some megabytes, stays in memory.
+func handOver(card string) error {
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // drivers take their time
+		if err = unix.Mount(card, "/root", "ext4", 0, ""); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s: %w", card, err)
+	}
+	for _, dir := range []string{"/dev", "/proc", "/sys"} {
+		if err := unix.Mount(dir, "/root"+dir, "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("move %s: %w", dir, err)
+		}
+	}
+	if err := unix.Chdir("/root"); err != nil {
+		return err
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move the root: %w", err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return err
+	}
+	return unix.Exec("/sbin/init", []string{"/sbin/init"}, nil)
 }
 
 func parameter(name string) string {

@@ -13,6 +13,8 @@ import (
 func writeInitramfs(path string, k *kernel, cfg Config) error {
 	names := cfg.Modules
 	switch {
+	case cfg.Card != "":
+		names = append([]string{"bcm2835_wdt", "bcm2835", "sdhci-iproc", "crc32c_generic", "ext4"}, names...)
 	case cfg.Arch == "arm64":
 		names = append([]string{"bcm2835_wdt"}, names...) // what powers a Pi off
 	case cfg.Share != "":
@@ -27,7 +29,7 @@ func writeInitramfs(path string, k *kernel, cfg Config) error {
 		return err
 	}
 	var a archive
-	for _, d := range []string{"bin", "dev", "proc", "sys", "tmp", "modules"} {
+	for _, d := range []string{"bin", "dev", "proc", "sys", "tmp", "modules", "root"} {
 		a.dir(d)
 	}
 	if cfg.Share != "" {

@@ -28,6 +28,8 @@ type Config struct {
 	Files   map[string]string // guest path -> host file, static programs mostly; /bin/agent must be among them
 	Share   string            // host directory that appears as /host (amd64 only); empty = none
 	Boot    time.Duration     // how long booting may take
+	Card    string            // arm64: an SD card's image, an ext4 file system whose /sbin/init takes over; it has the agent as a service
+	Web     string            // with Card: an address of this machine ("127.0.0.1:4711") that leads to port 8080 of 10.0.2.15 there, over USB; nothing leads out
 }
 
 // Machine is a running one.
@@ -98,7 +100,7 @@ func (m *Machine) boot(ctx context.Context, k *kernel, cfg Config) error {
 	args := m.amd64Args(k, cfg, initrd)
 	program := "qemu-system-x86_64"
 	if cfg.Arch == "arm64" {
-		program, args = "qemu-system-aarch64", piArgs(k, initrd)
+		program, args = "qemu-system-aarch64", piArgs(k, cfg, initrd)
 	}
 	m.cmd = exec.Command(program, args...)
 	// Its own group, so that Ctrl-C reaches only us; and no machine outlives its test.
@@ -130,17 +132,31 @@ func (m *Machine) boot(ctx context.Context, k *kernel, cfg Config) error {
 		close(m.exited)
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Boot)
+	return m.up(ctx, cfg.Boot)
+}
+
+// up waits until the agent says that it is there.
+func (m *Machine) up(ctx context.Context, boot time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, boot)
 	defer cancel()
 	select {
 	case up := <-m.ready:
 		m.Uptime = time.Duration(up * float64(time.Second))
 		return nil
 	case <-m.exited:
-		return fmt.Errorf("%s ended while booting; console:\n%s", program, m.Console())
+		return fmt.Errorf("%s ended while booting; console:\n%s", m.cmd.Path, m.Console())
 	case <-ctx.Done():
-		return fmt.Errorf("not up after %v; console:\n%s", cfg.Boot, m.Console())
+		return fmt.Errorf("not up after %v; console:\n%s", boot, m.Console())
 	}
+}
+
+// Reboot has a machine with a card restart as a service manager does it, and waits
+// until it answers again.
+func (m *Machine) Reboot(ctx context.Context, boot time.Duration) error {
+	if _, err := m.Go("systemctl", "reboot"); err != nil {
+		return err
+	}
+	return m.up(ctx, boot)
 }
 
 const quiet = "quiet panic=-1 reboot=t mitigations=off nokaslr random.trust_cpu=on audit=0"
@@ -159,11 +175,18 @@ func (m *Machine) amd64Args(k *kernel, cfg Config, initrd string) []string {
 }
 
 // piArgs is a Raspberry Pi 3B: its mini UART is both console and command line.
-func piArgs(k *kernel, initrd string) []string {
+func piArgs(k *kernel, cfg Config, initrd string) []string {
 	dtb := filepath.Join(k.dir, "usr/lib/linux-image-"+k.version, "broadcom/bcm2837-rpi-3-b.dtb")
-	return []string{"-accel", "tcg,thread=multi", "-M", "raspi3b", "-m", "1024", "-smp", "4", "-display", "none", "-no-reboot",
-		"-serial", "null", "-serial", "stdio", "-dtb", dtb, "-kernel", k.image, "-initrd", initrd,
-		"-append", "console=ttyS1,115200 agent.tty=ttyS1 " + quiet}
+	a := []string{"-accel", "tcg,thread=multi", "-M", "raspi3b", "-m", "1024", "-smp", "4", "-display", "none",
+		"-serial", "null", "-serial", "stdio", "-dtb", dtb, "-kernel", k.image, "-initrd", initrd}
+	line := "console=ttyS1,115200 agent.tty=ttyS1 " + quiet
+	if cfg.Card == "" {
+		return append(a, "-no-reboot", "-append", line)
+	}
+	if cfg.Web != "" {
+		a = append(a, "-netdev", "user,id=net,restrict=on,hostfwd=tcp:"+cfg.Web+"-10.0.2.15:8080", "-device", "usb-net,netdev=net")
+	}
+	return append(a, "-drive", "if=sd,format=raw,file="+cfg.Card, "-append", line+" agent.root=/dev/mmcblk0 systemd.show_status=no")
 }
 
 // read takes the agent's lines and the console's.
@@ -187,6 +210,7 @@ func (m *Machine) read(r io.Reader) {
 
 func (m *Machine) handle(r Reply) {
 	if r.Ready {
+		m.lost() // what ran before a reboot
 		m.ready <- r.Uptime
 		return
 	}

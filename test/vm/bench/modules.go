@@ -36,6 +36,43 @@ func findModules(root string) (*modules, error) {
 	return m, err
 }
 
+// InstallModules copies modules of the kernel that Start boots, and what they depend
+// on, into a root, whose own depmod is then to be run; it returns the kernel's version.
+func InstallModules(arch, root string, names ...string) (version string, err error) {
+	k, err := fetchKernel(arch)
+	if err != nil {
+		return "", err
+	}
+	from := filepath.Join("lib", "modules", k.version)
+	all, err := findModules(filepath.Join(k.dir, from))
+	if err != nil {
+		return "", err
+	}
+	mods, err := all.closure(names)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(root, from)
+	if err := os.MkdirAll(filepath.Join(to, "kernel"), 0o755); err != nil {
+		return "", err
+	}
+	for _, m := range mods {
+		if err := os.WriteFile(filepath.Join(to, "kernel", m.name+".ko"), m.data, 0o644); err != nil {
+			return "", err
+		}
+	}
+	for _, list := range []string{"modules.order", "modules.builtin", "modules.builtin.modinfo"} { // what depmod reads
+		b, err := os.ReadFile(filepath.Join(k.dir, from, list))
+		if err != nil && list != "modules.order" {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(to, list), b, 0o644); err != nil {
+			return "", err
+		}
+	}
+	return k.version, nil
+}
+
 func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // module is a loadable file's name and contents.
