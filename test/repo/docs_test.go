@@ -100,3 +100,29 @@ func TestDocsHelpers(t *testing.T) {
 		t.Errorf("make line = %q", m)
 	}
 }
+
+// Tests that documents name as evidence exist.
+func TestNamedTestsExist(t *testing.T) {
+	there := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
+	for _, name := range files(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			for _, m := range function.FindAllStringSubmatch(read(t, name), -1) {
+				there[m[1]] = true
+			}
+		}
+	}
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`)
+	n := 0
+	for name, text := range markdown(t) {
+		for _, test := range named.FindAllString(text, -1) {
+			n++
+			if !there[test] {
+				t.Errorf("%s names %s, which is no test of ours", name, test)
+			}
+		}
+	}
+	if n < 30 { // those of SECURITY.md alone
+		t.Errorf("only %d tests are named: the pattern does not find them", n)
+	}
+}
