@@ -84,6 +84,11 @@ func (r *runner) beside(back, front func(*runner)) {
 	r.passed, r.failed, r.skipped = r.passed+b.passed, r.failed+b.failed, r.skipped+b.skipped
 	r.failures, r.notRun = append(r.failures, b.failures...), append(r.notRun, b.notRun...)
 	r.packages, r.skippedTests = append(r.packages, b.packages...), append(r.skippedTests, b.skippedTests...)
+	for _, p := range b.programs {
+		if !slices.Contains(r.programs, p) {
+			r.programs = append(r.programs, p)
+		}
+	}
 }
 
 func withNewline(b []byte) []byte {
