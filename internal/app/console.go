@@ -33,13 +33,18 @@ func newConsole(out io.Writer, quiet bool) *console {
 	if quiet {
 		c.level = slog.LevelWarn
 	}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		c.tty = true
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+	if c.tty = isTerminal(out); c.tty {
+		if w, _, err := term.GetSize(int(out.(*os.File).Fd())); err == nil {
 			c.width = w
 		}
 	}
 	return c
+}
+
+// isTerminal reports whether what is read from or written to is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // line writes a line to w, which may be another stream on the same terminal.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,6 +93,41 @@ func seek(ctx context.Context, name string) (r *discover.Receiver, others []disc
 	return r, nil, nil
 }
 
+// ask has somebody at a terminal choose one of several receivers, by its number or name.
+func ask(ctx context.Context, in io.Reader, out io.Writer, found []discover.Receiver) (*discover.Receiver, error) {
+	for i := range found {
+		fmt.Fprintf(out, "%3d  %s\n", i+1, &found[i])
+	}
+	answers := make(chan string)
+	go func() { // ends with the input, or with the program if nobody answers
+		defer close(answers)
+		for lines := bufio.NewScanner(in); lines.Scan(); {
+			select {
+			case answers <- strings.TrimSpace(lines.Text()):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		fmt.Fprintf(out, "which receiver? [1–%d] ", len(found))
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case answer, ok := <-answers:
+			if !ok {
+				return nil, usagef("choose one: --receiver "+found[0].Name, "there are %d receivers: %s", len(found), named(found))
+			}
+			if r := wanted(found, answer); r != nil {
+				return r, nil
+			}
+			if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(found) {
+				return &found[n-1], nil
+			}
+		}
+	}
+}
+
 // wanted is the receiver of this name.
 func wanted(found []discover.Receiver, name string) *discover.Receiver {
 	if i := slices.IndexFunc(found, func(r discover.Receiver) bool { return r.Name == name }); i >= 0 {
@@ -110,7 +147,8 @@ func named(found []discover.Receiver) string {
 // search gives a sender that has no address the receiver that it finds, and says so.
 // While there is none, the search goes on: for the one that is named, else beside the
 // origin's address.
-func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how string, log *slog.Logger) (string, error) {
+func search(ctx context.Context, c *cli.Command, e *env, con *console, sc *stream.SenderConfig, how string) (string, error) {
+	log := con.logger()
 	name := c.String("receiver")
 	if c.Args().Present() || c.IsSet("ip") {
 		if name != "" {
@@ -119,6 +157,9 @@ func search(ctx context.Context, c *cli.Command, sc *stream.SenderConfig, how st
 		return how, nil
 	}
 	found, others, err := seek(ctx, name)
+	if name == "" && len(others) > 1 && con.tty && isTerminal(e.stdin) {
+		found, err = ask(ctx, e.stdin, con.out, others)
+	}
 	if err != nil {
 		return "", err
 	}

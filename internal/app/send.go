@@ -118,7 +118,7 @@ func send(ctx context.Context, e *env, c *cli.Command) error {
 		return err
 	}
 	log := con.logger()
-	if how, err = search(ctx, c, &sc, how, log); err != nil {
+	if how, err = search(ctx, c, e, con, &sc, how); err != nil {
 		return err
 	}
 	if err := connection(c, &sc); err != nil {

@@ -1,9 +1,11 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -25,6 +27,8 @@ type Announcement struct {
 	Page    string          // scheme:port of the page, as http:8080; "" = not for other machines
 	Cameras func() []string // that are connected now; nil = nobody's business
 	Log     *slog.Logger
+
+	host string // see uniqueHost
 }
 
 // Possible reports whether there is something to announce: loopback is nobody
@@ -53,17 +57,25 @@ func (a *Announcement) use(i net.Interface) bool {
 	return !a.Listen.Addr().IsValid() || a.Listen.Addr().IsUnspecified() || has(i, a.Listen.Addr())
 }
 
+// uniqueHost is the name that our addresses have. It is not the machine's own: two
+// machines may be called raspberrypi, and what one says of a name would go for both
+// (RFC 6762, section 9, has everybody look first whether a name is free, which the
+// library does not).
+func uniqueHost() string {
+	host, _ := os.Hostname()
+	host, _, _ = strings.Cut(host, ".")
+	return fmt.Sprintf("%.40s-%08x", cmp.Or(host, "framepipe"), rand.Uint32())
+}
+
 // run announces as long as the network stays as it is.
 func (a *Announcement) run(ctx context.Context, t *time.Ticker) error {
 	network := fingerprint(a.use)
-	host, err := os.Hostname()
-	if err != nil || host == "" {
-		host = "framepipe"
+	if a.host == "" {
+		a.host = uniqueHost()
 	}
-	host, _, _ = strings.Cut(host, ".")
 	cameras := a.cameras()
-	svc := mdns.ServiceInstance{Instance: a.Name, Service: ServiceType, Domain: "local", Host: host + ".local.", Port: a.Listen.Port(), Text: a.text(cameras)}
-	c, err := open(a.use, mdns.WithLocalNames(host+".local"), mdns.WithService(svc))
+	svc := mdns.ServiceInstance{Instance: a.Name, Service: ServiceType, Domain: "local", Host: a.host + ".local.", Port: a.Listen.Port(), Text: a.text(cameras)}
+	c, err := open(a.use, mdns.WithLocalNames(a.host+".local"), mdns.WithService(svc))
 	if err != nil {
 		return err
 	}

@@ -148,6 +148,7 @@ func TestReceiversAreFound(t *testing.T) {
 	if out := l.fails("b", "send", "--source", "pattern"); !strings.Contains(out, "there are 2 receivers: cellar at 10.77.0.3:1308 (asks for a token), studio one at") || !strings.Contains(out, "--receiver cellar") {
 		t.Errorf("two receivers: %s", out)
 	}
+	l.chosen()
 	if out := l.fails("b", "send", "--source", "pattern", "--receiver", "cellar"); !strings.Contains(out, "lets in only who knows its token") {
 		t.Errorf("no token: %s", out)
 	}
@@ -171,6 +172,25 @@ func TestReceiversAreFound(t *testing.T) {
 	door.stop()
 	studio.stop()
 	watch.says(`remove studio one\._framepipe`)
+}
+
+// chosen has somebody at a terminal choose the second of two receivers.
+func (l *lan) chosen() {
+	l.Helper()
+	cmd := l.command("b", "sh", "-c", "exec script -qefc '"+binary+" send --source pattern -W 160 -H 120 --name asked' /dev/null >&2")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer in.Close()
+	p := launched(l.T, cmd)
+	p.says(`1  cellar at(?s).*2  studio one at`)
+	fmt.Fprintln(in, "7")
+	p.says(`which receiver\? \[1–2\] (?s).*7`) // the terminal shows it, too
+	fmt.Fprintln(in, "2")
+	p.says(`found the receiver studio one(?s).*connected: receiver`)
+	fmt.Fprint(in, "\x03") // Ctrl-C
+	p.stop()
 }
 
 // The same where there is only IPv6, and no router: link-local addresses.
