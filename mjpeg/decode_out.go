@@ -129,7 +129,7 @@ func (d *goDecoder) inverse(out []byte, stride, last int, sum uint32) {
 		}
 		idct4(b, out, stride)
 	case 4:
-		idct2(b, out, stride)
+		idct2(b, out, stride, last)
 	}
 	clear(b[:])
 }

@@ -16,6 +16,14 @@ const toInt = 3 << 22
 // zeroBits is what a number that rounds to 0 looks like then.
 const zeroBits = 0x4b400000
 
+// number has all samples as numbers: looking one up takes less than a conversion.
+var number = func() (t [256]float32) {
+	for i := range t {
+		t[i] = float32(i)
+	}
+	return
+}()
+
 // forwardGo transforms and quantises len(coef) blocks that lie side by side in src,
 // columns first: the scaled DCT of Arai, Agui and Nakajima, whose factors are part of
 // the scale table (natural order). Coefficients come out in zigzag order, with a bit
@@ -35,66 +43,62 @@ func forwardGo(coef [][64]int16, mask []uint64, src []byte, stride int, scale *s
 		r6, r7 := src[o:o+8:o+8], src[o+stride:o+stride+8:o+stride+8]
 		// Both passes are written out: as functions they took a third more time.
 		for x := range 8 {
-			a0, a1, a2, a3, a4, a5, a6, a7 := int32(r0[x]), int32(r1[x]), int32(r2[x]), int32(r3[x]), int32(r4[x]), int32(r5[x]), int32(r6[x]), int32(r7[x])
+			a0, a1, a2, a3 := number[r0[x]], number[r1[x]], number[r2[x]], number[r3[x]]
+			a4, a5, a6, a7 := number[r4[x]], number[r5[x]], number[r6[x]], number[r7[x]]
+			d07, d16, d25, d34 := a0-a7, a1-a6, a2-a5, a3-a4
 			s07, s16, s25, s34 := a0+a7, a1+a6, a2+a5, a3+a4 // sums of integers are exact
-			e0, e1, e2, e3 := s07+s34, s16+s25, float32(s16-s25), float32(s07-s34)
-			z1 := float32((e2 + e3) * 0.707106781)
-			b[x], b[32+x], b[16+x], b[48+x] = float32(e0+e1), float32(e0-e1), e3+z1, e3-z1
-
-			d07 := float32(a0 - a7)
-			t0, t1, t2 := float32(a3-a4+a2-a5), float32(a2-a5+a1-a6), float32(a1-a6+a0-a7)
-			z5 := float32((t0 - t2) * 0.382683433)
-			z2, z4, z3 := float32(t0*0.541196100)+z5, float32(t2*1.306562965)+z5, float32(t1*0.707106781)
-			z11, z13 := d07+z3, d07-z3
-			b[8+x], b[24+x], b[40+x], b[56+x] = z11+z4, z13-z2, z13+z2, z11-z4
-		}
-		for y := 0; y < 64; y += 8 {
-			r := (*[8]float32)(b[y : y+8])
-			d07, d16, d25, d34 := r[0]-r[7], r[1]-r[6], r[2]-r[5], r[3]-r[4]
-			s07, s16, s25, s34 := r[0]+r[7], r[1]+r[6], r[2]+r[5], r[3]+r[4]
 			e0, e1, e2, e3 := s07+s34, s16+s25, s16-s25, s07-s34
 			z1 := float32((e2 + e3) * 0.707106781)
-			r[0], r[4], r[2], r[6] = e0+e1, e0-e1, e3+z1, e3-z1
+			b[x], b[32+x], b[16+x], b[48+x] = e0+e1, e0-e1, e3+z1, e3-z1
 
 			t0, t1, t2 := d34+d25, d25+d16, d16+d07
 			z5 := float32((t0 - t2) * 0.382683433)
 			z2, z4, z3 := float32(t0*0.541196100)+z5, float32(t2*1.306562965)+z5, float32(t1*0.707106781)
 			z11, z13 := d07+z3, d07-z3
-			r[1], r[3], r[5], r[7] = z11+z4, z13-z2, z13+z2, z11-z4
+			b[8+x], b[24+x], b[40+x], b[56+x] = z11+z4, z13-z2, z13+z2, z11-z4
 		}
-		b[0] -= level
 		// Most coefficients are 0, above all on machines that need this code: those
 		// cost a multiplication and a comparison, and the others find their place.
 		q := &coef[i]
 		*q = [64]int16{}
 		var m uint64
-		for n := 0; n < 64; n += 4 {
-			r, c := b[n:n+4:n+4], scale[n:n+4:n+4]
-			v0, v1 := math.Float32bits(float32(r[0]*c[0])+toInt), math.Float32bits(float32(r[1]*c[1])+toInt)
-			v2, v3 := math.Float32bits(float32(r[2]*c[2])+toInt), math.Float32bits(float32(r[3]*c[3])+toInt)
-			if (v0^zeroBits)|(v1^zeroBits)|(v2^zeroBits)|(v3^zeroBits) == 0 {
-				continue
+		for y := 0; y < 64; y += 8 {
+			r, c := (*[8]float32)(b[y:y+8]), (*[8]float32)(scale[y:y+8])
+			d07, d16, d25, d34 := r[0]-r[7], r[1]-r[6], r[2]-r[5], r[3]-r[4]
+			s07, s16, s25, s34 := r[0]+r[7], r[1]+r[6], r[2]+r[5], r[3]+r[4]
+			e0, e1, e2, e3 := s07+s34, s16+s25, s16-s25, s07-s34
+			z1 := float32((e2 + e3) * 0.707106781)
+			dc := e0 + e1
+			if y == 0 {
+				dc -= level
 			}
-			z := unzigzag[n : n+4 : n+4]
-			if v0 != zeroBits {
-				q[z[0]&63] = int16(v0 - zeroBits)
-				m |= 1 << (z[0] & 63)
+			v0, v4 := math.Float32bits(float32(dc*c[0])+toInt), math.Float32bits(float32((e0-e1)*c[4])+toInt)
+			v2, v6 := math.Float32bits(float32((e3+z1)*c[2])+toInt), math.Float32bits(float32((e3-z1)*c[6])+toInt)
+
+			t0, t1, t2 := d34+d25, d25+d16, d16+d07
+			z5 := float32((t0 - t2) * 0.382683433)
+			z2, z4, z3 := float32(t0*0.541196100)+z5, float32(t2*1.306562965)+z5, float32(t1*0.707106781)
+			z11, z13 := d07+z3, d07-z3
+			v1, v3 := math.Float32bits(float32((z11+z4)*c[1])+toInt), math.Float32bits(float32((z13-z2)*c[3])+toInt)
+			v5, v7 := math.Float32bits(float32((z13+z2)*c[5])+toInt), math.Float32bits(float32((z11-z4)*c[7])+toInt)
+			z := (*[8]uint8)(unzigzag[y : y+8])
+			if (v0^zeroBits)|(v1^zeroBits)|(v2^zeroBits)|(v3^zeroBits) != 0 {
+				m |= put(q, z[0], v0) | put(q, z[1], v1) | put(q, z[2], v2) | put(q, z[3], v3)
 			}
-			if v1 != zeroBits {
-				q[z[1]&63] = int16(v1 - zeroBits)
-				m |= 1 << (z[1] & 63)
-			}
-			if v2 != zeroBits {
-				q[z[2]&63] = int16(v2 - zeroBits)
-				m |= 1 << (z[2] & 63)
-			}
-			if v3 != zeroBits {
-				q[z[3]&63] = int16(v3 - zeroBits)
-				m |= 1 << (z[3] & 63)
+			if (v4^zeroBits)|(v5^zeroBits)|(v6^zeroBits)|(v7^zeroBits) != 0 {
+				m |= put(q, z[4], v4) | put(q, z[5], v5) | put(q, z[6], v6) | put(q, z[7], v7)
 			}
 		}
 		mask[i] = m
 	}
+}
+
+// put stores a coefficient at its place in the scan, and returns its bit if it is not 0.
+// Branches here could not be foreseen.
+func put(q *[64]int16, at uint8, v uint32) uint64 {
+	v -= zeroBits
+	q[at&63] = int16(v)
+	return uint64((v|-v)>>31) << (at & 63)
 }
 
 // zigzag is the natural index of each coefficient in the order of the scan.

@@ -136,20 +136,32 @@ func reduce4(c0, c1, c2, c3, c5, c6, c7, r int32, s uint) (v0, v1, v2, v3 int32)
 	return (t10 + t2) >> (s & 31), (t12 + t0) >> (s & 31), (t12 - t0) >> (s & 31), (t10 - t2) >> (s & 31)
 }
 
-func idct2(b *[64]int16, out []byte, stride int) {
-	var ws [2][8]int32
-	for _, x := range [5]int{0, 1, 3, 5, 7} {
-		c1, c3, c5, c7 := int32(b[8+x]), int32(b[24+x]), int32(b[40+x]), int32(b[56+x])
-		t10 := int32(b[x])<<(constBits+2) + 1<<(constBits-passBits+1)
-		t0 := c5*f0_850430095 - c7*f0_720959822 - c3*f1_272758580 + c1*f3_624509785
-		const s = constBits - passBits + 2
-		ws[0][x], ws[1][x] = (t10+t0)>>s, (t10-t0)>>s
+func idct2(b *[64]int16, out []byte, stride, last int) {
+	a0, z0 := reduce2(b[0], b[8], b[24], b[40], b[56])
+	a1, z1 := reduce2(b[1], b[9], b[25], b[41], b[57])
+	a3, z3 := reduce2(b[3], b[11], b[27], b[43], b[59])
+	var a5, z5, a7, z7 int32
+	if last >= 15 { // in the scan, what is in these columns comes so late
+		a5, z5 = reduce2(b[5], b[13], b[29], b[45], b[61])
+		a7, z7 = reduce2(b[7], b[15], b[31], b[47], b[63])
 	}
-	for y := range 2 {
-		w := &ws[y]
-		t10 := w[0]<<(constBits+2) + 1<<(constBits+passBits+4)
-		t0 := w[5]*f0_850430095 - w[7]*f0_720959822 - w[3]*f1_272758580 + w[1]*f3_624509785
-		const s = constBits + passBits + 3 + 2
-		out[y*stride], out[y*stride+1] = clampSample((t10+t0)>>s), clampSample((t10-t0)>>s)
-	}
+	pair2(out, a0, a1, a3, a5, a7)
+	pair2(out[stride:], z0, z1, z3, z5, z7)
+}
+
+// reduce2 is a column's two sums.
+func reduce2(b0, b1, b3, b5, b7 int16) (v0, v1 int32) {
+	const s = constBits - passBits + 2
+	t10 := int32(b0)<<(constBits+2) + 1<<(s-1)
+	t0 := int32(b5)*f0_850430095 - int32(b7)*f0_720959822 - int32(b3)*f1_272758580 + int32(b1)*f3_624509785
+	return (t10 + t0) >> s, (t10 - t0) >> s
+}
+
+// pair2 makes two samples of a row of sums.
+func pair2(out []byte, w0, w1, w3, w5, w7 int32) {
+	const s = constBits + passBits + 3 + 2
+	t10 := w0<<(constBits+2) + 1<<(s-1)
+	t0 := w5*f0_850430095 - w7*f0_720959822 - w3*f1_272758580 + w1*f3_624509785
+	_ = out[1]
+	out[0], out[1] = clampSample((t10+t0)>>s), clampSample((t10-t0)>>s)
 }

@@ -34,15 +34,16 @@ type senderConn struct {
 
 	endBy atomic.Pointer[time.Time] // when the program wants to be gone; nil = not told to stop
 
-	mu     sync.Mutex
-	header []byte      // guarded by mu
-	parts  [2][]byte   // guarded by mu; what vec is made of
-	vec    net.Buffers // guarded by mu; a field, because its address goes into an interface
-	pongs  []byte      // guarded by mu
-	armed  time.Time   // guarded by mu; when the write deadline was set
-	wrote  time.Time   // guarded by mu; when the last frame was written
-	frames uint64      // guarded by mu
-	broken bool        // guarded by mu; a message was written in part
+	telling sync.Mutex // of who looks at the state and sends it, taken before mu: nothing older follows an answer
+	mu      sync.Mutex
+	header  []byte      // guarded by mu
+	parts   [2][]byte   // guarded by mu; what vec is made of
+	vec     net.Buffers // guarded by mu; a field, because its address goes into an interface
+	pongs   []byte      // guarded by mu
+	armed   time.Time   // guarded by mu; when the write deadline was set
+	wrote   time.Time   // guarded by mu; when the last frame was written
+	frames  uint64      // guarded by mu
+	broken  bool        // guarded by mu; a message was written in part
 }
 
 // write sends a header and a payload with one system call.
@@ -290,7 +291,7 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 		case <-ctx.Done():
 			return
 		case <-s.changed:
-			s.answer(c, 0, s.cfg.State())
+			s.answer(c, 0, s.cfg.State)
 			continue
 		case <-t.C:
 		}
@@ -367,7 +368,7 @@ func (s *Sender) replies(ctx context.Context, c *senderConn) error {
 			select {
 			case controls <- controlRequest{id, text}:
 			default:
-				s.answer(c, id, wire.StateText{Error: "too many changes at once: wait for the answers"})
+				s.answer(c, id, func() wire.StateText { return wire.StateText{Error: "too many changes at once: wait for the answers"} })
 			}
 			continue
 		case wire.TypeBye:
@@ -425,13 +426,15 @@ func (s *Sender) controls(ctx context.Context, c *senderConn, requests <-chan co
 		} else {
 			state = s.cfg.Control(ctx, set)
 		}
-		s.answer(c, r.id, state)
+		s.answer(c, r.id, func() wire.StateText { return state })
 	}
 }
 
 // answer sends a state; a connection that broke meanwhile is noticed elsewhere.
-func (s *Sender) answer(c *senderConn, id uint32, state wire.StateText) {
-	text := mustJSON(state)
+func (s *Sender) answer(c *senderConn, id uint32, state func() wire.StateText) {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	text := mustJSON(state())
 	_ = c.send(append(wire.AppendState(nil, id, len(text)), text...))
 }
 

@@ -287,11 +287,15 @@ func TestReceiverRestarts(t *testing.T) {
 
 func TestControlIsAnsweredWithTheTruth(t *testing.T) {
 	r := startReceiver(t, ReceiverConfig{})
-	s := newTestSender(t, SenderConfig{Address: r.addr, Control: func(_ context.Context, set wire.Settings) wire.StateText {
+	var quality atomic.Int64
+	state := func() wire.StateText { return wire.StateText{Quality: int(quality.Load())} } // also told unasked, now and then
+	s := newTestSender(t, SenderConfig{Address: r.addr, State: state, Control: func(_ context.Context, set wire.Settings) wire.StateText {
 		if *set.Quality > 90 {
+			quality.Store(85)
 			return wire.StateText{Quality: 85, Error: "too high"}
 		}
-		return wire.StateText{Quality: *set.Quality - 1}
+		quality.Store(int64(*set.Quality - 1))
+		return state()
 	}})
 	runSender(t, s)
 	f := r.feed("cam")

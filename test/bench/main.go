@@ -41,6 +41,8 @@ func main() {
 	long := flag.Bool("long", false, "watch memory for ten minutes instead of twenty seconds")
 	encrypted := flag.Bool("tls", false, "measure what TLS costs, and nothing else")
 	asSink := flag.Bool("sink", false, "(for itself) take frames and count them")
+	pourTo := flag.String("pour", "", "(for itself) send frames of -size bytes to this `address`")
+	size := flag.Int("size", 0, "(for itself) see -pour")
 	smallOnly := flag.Bool("small", false, "measure what matters on small machines, and nothing else")
 	sealing := flag.Int("seal", 0, "(for itself) encrypt so many frames")
 	arm := flag.Bool("tls-arm64", false, "count the instructions that encryption takes on arm64, and nothing else")
@@ -59,9 +61,15 @@ func main() {
 		}
 		return
 	}
-	if *asSink {
-		if err := sink(); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: sink:", err)
+	if *asSink || *pourTo != "" {
+		err := error(nil)
+		if *asSink {
+			err = sink()
+		} else {
+			err = pour(*pourTo, *size)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
 		return
@@ -112,6 +120,7 @@ func run(reps int, long, encrypted, smallOnly bool, doc string) error {
 			{"program=framepipe/wire=v1", func() (float64, error) { return b.throughput("v1") }},
 			{"program=framepipe/wire=v0", func() (float64, error) { return b.throughput("v0") }},
 			{"program=bare-go-sink/wire=v0", b.bare},
+			{"program=bare-go-pair/wire=v0", func() (float64, error) { return b.floor(size) }},
 			{"program=python/wire=v0", func() (float64, error) { return b.python(true) }},
 			{"program=python-reads-only/wire=v0", func() (float64, error) { return b.python(false) }},
 		} {
@@ -149,6 +158,7 @@ func run(reps int, long, encrypted, smallOnly bool, doc string) error {
 		{"`send` → `receive`, wire v1: stamps, acknowledgements, ledger", "program=framepipe/wire=v1"},
 		{"`send` → `receive`, wire v0", "program=framepipe/wire=v0"},
 		{"`send`, wire v0 → a bare Go program that only reads", "program=bare-go-sink/wire=v0"},
+		{"a bare Go program that writes one buffer again and again → the same", "program=bare-go-pair/wire=v0"},
 		{"a pair of Python scripts, wire v0; the server " + pil, "program=python/wire=v0"},
 		{"the same; the server only reads", "program=python-reads-only/wire=v0"},
 	} {

@@ -53,8 +53,42 @@ func sink() error {
 	}
 }
 
+// pour is the least that sending frames can cost: one buffer of a length and so many
+// bytes, written whole again and again. What it reaches into sink is what the kernel's
+// copying leaves anybody.
+func pour(addr string, size int) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	buf := make([]byte, 4+size)
+	binary.LittleEndian.PutUint32(buf, uint32(size))
+	for began := time.Now(); time.Since(began) < time.Minute; {
+		if _, err := conn.Write(buf); err != nil {
+			return nil // the sink has seen enough
+		}
+	}
+	return nil
+}
+
 // bare is the frame rate of our sender to a bare sink.
 func (b *bench) bare() (float64, error) {
+	return intoSink(func(ctx context.Context, _, addr string) *exec.Cmd {
+		return exec.CommandContext(ctx, b.exe, "send", "--quiet", "--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?rate=max&loop=1", "--policy", "block", "--wire", "v0", addr)
+	})
+}
+
+// floor is the frame rate of what does nothing but write and read.
+func (b *bench) floor(size int) (float64, error) {
+	return intoSink(func(ctx context.Context, self, addr string) *exec.Cmd {
+		return exec.CommandContext(ctx, self, "-pour", addr, "-size", strconv.Itoa(size))
+	})
+}
+
+// intoSink is the frame rate of a sender to a bare sink. The sender is told its address,
+// and the path of this program.
+func intoSink(command func(ctx context.Context, self, addr string) *exec.Cmd) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -73,7 +107,7 @@ func (b *bench) bare() (float64, error) {
 	if !lines.Scan() {
 		return 0, fmt.Errorf("the sink said nothing")
 	}
-	sender := exec.CommandContext(ctx, b.exe, "send", "--quiet", "--source", "replay:"+filepath.Join(b.dir, "frames.mjpeg")+"?rate=max&loop=1", "--policy", "block", "--wire", "v0", lines.Text())
+	sender := command(ctx, self, lines.Text())
 	if err := sender.Start(); err != nil {
 		return 0, err
 	}

@@ -45,10 +45,18 @@ func main() {
 	doc := flag.String("doc", "docs/performance.md", "`file` whose part between the codec marks is written")
 	plot := flag.String("plot", "docs/performance/codec", "plot, as `file`.svg")
 	address := flag.String("serve", "", "(for itself) serve a camera that shows the frames of FILE here")
+	plain := flag.String("plain", "", "(for itself) measure this work")
 	only := flag.String("only", "", "measure only rows whose work or program has this in its name, and write no document")
 	flag.Parse()
 	if *address != "" {
 		if err := serve(*address, flag.Arg(0)); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *plain != "" {
+		if err := measurePlain(*plain, *each); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
@@ -67,7 +75,7 @@ func run(only string, rounds int, each time.Duration, doc, plot string) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{each: each, dir: dir}
-	if err := errors.Join(b.prepare(), b.serving()); err != nil {
+	if err := errors.Join(b.prepare(), b.plain(), b.serving()); err != nil {
 		return err
 	}
 	b.rows = slices.DeleteFunc(b.rows, func(r *row) bool { return !strings.Contains(r.work+" "+r.by, only) })

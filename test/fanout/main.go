@@ -42,6 +42,7 @@ func main() {
 	length := flag.Duration("for", 10*time.Second, "how long each is measured")
 	only := flag.String("only", "", "names of the cases to run, separated by commas; all without")
 	doc := flag.String("doc", "", "write the table into this `file`, between its marks, and a plot beside it (performance/fanout.svg)")
+	beside := flag.String("beside", "", "another build of framepipe, to be measured in turns with this one: its `file`")
 	asViewers := flag.Int("viewers", 0, "(for itself) be so many viewers of the addresses that follow")
 	asFloor := flag.String("floor", "", "(for itself) serve FILE here")
 	asFeed := flag.String("feed", "", "(for itself) be a camera here that shows FILE")
@@ -56,7 +57,7 @@ func main() {
 	case *asFeed != "":
 		err = feed(*asFeed, flag.Arg(0), *fps)
 	default:
-		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }), *doc)
+		err = run(*reps, *length, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }), *doc, *beside)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -88,6 +89,8 @@ type figures struct {
 	seen
 	CPU       float64 // us of the server per delivered frame
 	RSS       float64 // kB of the server per viewer, beyond what it had without any
+	Resident  float64 // MB of the server at the end
+	Own       float64 // of it, MB that are not a file's pages
 	Load      float64 // share of one core that the server used
 	Imbalance int64   // frames that the ledger cannot account for
 	Lost      float64 // frames that did not reach the receiver in order
@@ -108,7 +111,7 @@ type bench struct {
 	cameraLib      string // the camera that is preloaded into it
 }
 
-func run(reps int, length time.Duration, only []string, doc string) error {
+func run(reps int, length time.Duration, only []string, doc, beside string) error {
 	dir, err := os.MkdirTemp("", "framepipe-fanout-")
 	if err != nil {
 		return err
@@ -152,6 +155,11 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 			return err
 		}
 		programs := []program{{"framepipe", b.framepipe}}
+		if beside != "" {
+			other := *b
+			other.exe = beside
+			programs = append(programs, program{"the other build", other.framepipe})
+		}
 		if w.floor {
 			programs = append(programs, program{"floor", b.floor})
 			if b.go2rtc != "" {
@@ -193,8 +201,8 @@ func run(reps int, length time.Duration, only []string, doc string) error {
 }
 
 func print(name string, w work, f figures) {
-	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
-		w.name, strings.ReplaceAll(name, " ", "-"), f.CPU, f.P50, f.P99, f.RSS, f.Load,
+	fmt.Printf("BenchmarkFanout/work=%s/program=%s 1 %.1f us/frame %.3f p50-ms %.3f p99-ms %.1f kB/viewer %.1f MB %.1f own-MB %.3f cores %.2f worst-fps %.2f mean-fps %d imbalance\n",
+		w.name, strings.ReplaceAll(name, " ", "-"), f.CPU, f.P50, f.P99, f.RSS, f.Resident, f.Own, f.Load,
 		float64(f.Least)/f.Seconds, float64(f.Frames)/f.Seconds/float64(w.viewers), f.Imbalance)
 	if f.Failed != "" {
 		fmt.Printf("# a viewer failed: %s\n", f.Failed)
@@ -325,7 +333,7 @@ func (b *bench) floor(w work, length time.Duration) (figures, error) {
 
 // watch lets viewers look at a server, and reads what that cost it.
 func (b *bench) watch(ctx context.Context, pid int, w work, targets []string, length time.Duration) (figures, error) {
-	before := rss(pid)
+	before := memory(pid, "VmRSS:")
 	c := exec.CommandContext(ctx, b.self, append([]string{"-viewers", strconv.Itoa(w.viewers), "-for", length.String()}, targets...)...)
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
@@ -343,7 +351,8 @@ func (b *bench) watch(ctx context.Context, pid int, w work, targets []string, le
 	cpu, start := cpuTime(pid), time.Now()
 	time.Sleep(length - 100*time.Millisecond)
 	used, passed := cpuTime(pid)-cpu, time.Since(start)
-	f := figures{RSS: (rss(pid) - before) / float64(w.viewers), Load: used.Seconds() / passed.Seconds()}
+	after := memory(pid, "VmRSS:")
+	f := figures{RSS: (after - before) / float64(w.viewers), Resident: after / 1000, Own: memory(pid, "RssAnon:") / 1000, Load: used.Seconds() / passed.Seconds()}
 	if !s.Scan() {
 		return figures{}, fmt.Errorf("the viewers did not report")
 	}
@@ -372,10 +381,10 @@ func cpuTime(pid int) time.Duration {
 	return sum
 }
 
-// rss is a process's resident memory in kB.
-func rss(pid int) float64 {
+// memory is one line of a process's memory in kB (proc_pid_status(5)).
+func memory(pid int, name string) float64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	_, rest, _ := strings.Cut(string(b), name)
 	f := strings.Fields(rest)
 	if len(f) == 0 {
 		return 0

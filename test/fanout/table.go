@@ -45,13 +45,14 @@ func (t *table) add(w work, program string, runs []figures) {
 	} else if w.cameras > 1 {
 		what += fmt.Sprintf(", %d cameras by `send`", w.cameras)
 	}
-	fmt.Fprintf(&t.rows, "| %s | %s | %.1f | %s | %.2f | %.2f | %.1f | %.0f |\n", what, program, cpu, ratio,
+	fmt.Fprintf(&t.rows, "| %s | %s | %.1f | %s | %.2f | %.2f | %.1f | %.0f | %.0f (%.1f) |\n", what, program, cpu, ratio,
 		median(runs, func(f figures) float64 { return f.P50 }), median(runs, p99),
-		median(runs, func(f figures) float64 { return float64(f.Least) / f.Seconds }), median(runs, func(f figures) float64 { return f.RSS }))
+		median(runs, func(f figures) float64 { return float64(f.Least) / f.Seconds }), median(runs, func(f figures) float64 { return f.RSS }),
+		median(runs, func(f figures) float64 { return f.Resident }), median(runs, func(f figures) float64 { return f.Own }))
 	t.bars = append(t.bars, sheet.Bar{Label: strings.ReplaceAll(what, "`", "") + ": " + program, Value: cpu})
 }
 
 func (t *table) text(reps int, length time.Duration) string {
 	return fmt.Sprintf("%s. Medians of %d runs of %v each, the programs taking turns.\n\n", sheet.Machine(), reps, length) +
-		"| viewers | server | its processor time per delivered frame, µs | ours beside it | latency p50, ms | p99, ms | worst served viewer, fps | memory per viewer, kB |\n|---|---|---:|---:|---:|---:|---:|---:|\n" + t.rows.String()
+		"| viewers | server | its processor time per delivered frame, µs | ours beside it | latency p50, ms | p99, ms | worst served viewer, fps | memory per viewer, kB | resident, MB (of it its own) |\n|---|---|---:|---:|---:|---:|---:|---:|---:|\n" + t.rows.String()
 }

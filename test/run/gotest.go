@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 )
@@ -30,7 +29,7 @@ func (r *runner) goTest(label string, env []string, args ...string) {
 		label = " [" + label + "]"
 	}
 	r.title(title + label)
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd := r.command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	stderr := &strings.Builder{}
 	cmd.Stderr = stderr

@@ -35,9 +35,7 @@ func main() {
 		r.goTests()
 		r.fuzzShort()
 		r.pythonTests()
-		r.armTests()
-		r.platforms()
-		r.vmTests()
+		r.beside((*runner).vmTests, func(r *runner) { r.armTests(); r.platforms() })
 	case "check":
 		r.release()
 		r.checks()

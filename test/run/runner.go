@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ type runner struct {
 	out       io.Writer
 	noSkip    bool   // a skipped test or step fails the run
 	goRelease string // what releases are made with, as "go1.26.1"
+	nice      bool   // commands give way to others
 
 	passed, failed, skipped int      // tests and steps
 	failures                []string // what failed, one line each
@@ -39,24 +41,54 @@ func (r *runner) omit(what, why string) {
 // step runs a command that passes or fails as a whole. Its output is shown only
 // when it fails.
 func (r *runner) step(name string, env []string, args ...string) bool {
-	return r.stepWithInput(name, env, "", args...)
+	return r.stepWithInput(name, env, "", args[0], args[1:]...)
 }
 
-func (r *runner) stepWithInput(name string, env []string, input string, args ...string) bool {
+func (r *runner) stepWithInput(name string, env []string, input, program string, args ...string) bool {
 	start := time.Now()
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := r.command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	took := time.Since(start).Seconds()
 	if err != nil {
-		fmt.Fprintf(r.out, "FAIL\t%s (%s: %v)\n%s", name, strings.Join(args, " "), err, withNewline(out))
+		fmt.Fprintf(r.out, "FAIL\t%s (%s: %v)\n%s", name, strings.Join(append([]string{filepath.Base(program)}, args...), " "), err, withNewline(out))
 		r.fail(name)
 		return false
 	}
 	fmt.Fprintf(r.out, "ok  \t%s\t%.1fs\n", name, took)
 	r.passed++
 	return true
+}
+
+// command is one of the steps' programs.
+func (r *runner) command(program string, args ...string) *exec.Cmd {
+	if r.nice && have("nice") {
+		return exec.Command("nice", append([]string{"-n", "10", program}, args...)...)
+	}
+	return exec.Command(program, args...)
+}
+
+// beside runs steps that only compute (front) while others mostly wait (back), and lets
+// those come first where both want the processor. What back says is shown after.
+func (r *runner) beside(back, front func(*runner)) {
+	var out bytes.Buffer
+	b := &runner{out: &out, noSkip: r.noSkip, goRelease: r.goRelease}
+	done := make(chan struct{})
+	go func() { defer close(done); back(b) }()
+	r.nice = true
+	front(r)
+	r.nice = false
+	<-done
+	r.out.Write(out.Bytes())
+	r.passed, r.failed, r.skipped = r.passed+b.passed, r.failed+b.failed, r.skipped+b.skipped
+	r.failures, r.notRun = append(r.failures, b.failures...), append(r.notRun, b.notRun...)
+	r.packages, r.skippedTests = append(r.packages, b.packages...), append(r.skippedTests, b.skippedTests...)
+	for _, p := range b.programs {
+		if !slices.Contains(r.programs, p) {
+			r.programs = append(r.programs, p)
+		}
+	}
 }
 
 func withNewline(b []byte) []byte {

@@ -50,7 +50,10 @@ func TestCounts(t *testing.T) {
 		"python without any": {python("Ran 0 tests in 0s\n\nNO TESTS RAN\n", errors.New("exit status 5")), 0, 1, 0, 1, 1},
 		"a step left out":    {func(r *runner) { r.omit("vm", "no qemu") }, 0, 0, 0, 0, 1},
 		"a step":             {func(r *runner) { r.step("true", nil, "go", "version") }, 1, 0, 0, 0, 0},
-		"a failing step":     {func(r *runner) { r.step("false", nil, "go", "nosuchcommand") }, 0, 1, 0, 1, 1},
+		"steps beside each other": {func(r *runner) {
+			r.beside(func(r *runner) { r.step("false", nil, "go", "nosuchcommand"); r.omit("vm", "no qemu") }, func(r *runner) { r.step("true", nil, "go", "version") })
+		}, 1, 1, 0, 1, 1},
+		"a failing step": {func(r *runner) { r.step("false", nil, "go", "nosuchcommand") }, 0, 1, 0, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, noSkip := range []bool{false, true} {

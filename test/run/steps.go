@@ -37,29 +37,72 @@ var otherPlatforms = [][]string{
 
 // staticcheckBuilds are the builds that staticcheck looks at together, so that
 // what only a test bench uses does not count as unused.
-const staticcheckBuilds = `linux: GOOS=linux -tags=vm,vmpi,vmguest,packages,peers
-windows: GOOS=windows GOARCH=amd64 CGO_ENABLED=0
+var staticcheckBuilds = `linux: GOOS=linux CGO_ENABLED=0 -tags=` + release.Tags("vm", "vmpi", "vmguest", "packages", "peers") + `
+windows: GOOS=windows GOARCH=amd64 CGO_ENABLED=0 -tags=` + release.Tags() + `
 `
 
+// checks are made of the program as it is released: what they compile is then compiled
+// for the tests and the release builds, too.
 func (r *runner) checks() {
 	r.title("static checks")
-	r.step("go vet", nil, "go", "vet", "./...")
+	r.step("go vet", asReleased(), "go", "vet", "./...")
 	if isDir("test/vm") {
-		r.step("go vet what only some targets run", nil, "go", "vet", "-tags", "vm,vmpi,vmguest,packages,peers", "./test/vm/...", "./test/packages", "./test/clients")
+		r.step("go vet what only some targets run", asReleased("vm", "vmpi", "vmguest", "packages", "peers"), "go", "vet", "./test/vm/...", "./test/packages", "./test/clients")
 	}
 	for _, env := range otherPlatforms {
-		r.step("go vet "+strings.Join(env, " "), append(env, "CGO_ENABLED=0", asReleased()), "go", "vet", "./...")
+		r.step("go vet "+strings.Join(env, " "), append(asReleased(), env...), "go", "vet", "./...")
 	}
-	r.stepWithInput("staticcheck", nil, staticcheckBuilds, "go", "tool", "staticcheck", "-matrix", "./...")
+	staticcheck, others, cgo := toolPath("staticcheck"), []string{"./..."}, []string(nil)
+	if runtime.GOOS == "linux" {
+		others, cgo = splitCgo()
+	}
+	r.stepWithInput("staticcheck", asReleased(), staticcheckBuilds, staticcheck, append([]string{"-matrix"}, others...)...)
+	switch {
+	case len(cgo) == 0:
+	case have("gcc"):
+		env := append(asReleased(), "CGO_ENABLED=1")
+		r.step("go vet, with cgo", env, append([]string{"go", "vet"}, cgo...)...)
+		r.step("staticcheck, with cgo", env, append([]string{staticcheck}, cgo...)...)
+	default:
+		r.omit("checks of "+strings.Join(cgo, " "), "needs gcc (apt-get install gcc libc6-dev)")
+	}
 	r.step("go mod verify", nil, "go", "mod", "verify")
 	r.step("go mod tidy", nil, "go", "mod", "tidy", "-diff")
 	r.vulnerabilities()
 }
 
-// asReleased makes steps for other platforms compile as the release does, so that
-// the standard library is compiled once for both.
-func asReleased() string {
-	return "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+strings.Join(release.Flags(), " "))
+// asReleased is the environment in which the go command compiles as for the release, so
+// that the standard library is compiled once for all; tags are more build tags.
+func asReleased(tags ...string) []string {
+	return []string{"CGO_ENABLED=0", "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" "+strings.Join(release.Flags(tags...), " "))}
+}
+
+// toolPath is the program of a tool of go.mod, to be run in an environment in which it
+// is not to be built.
+func toolPath(name string) string {
+	out, err := exec.Command("go", "tool", "-n", name).Output()
+	if err != nil {
+		return name // which says that it is not there
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// splitCgo lists the packages without cgo, and those with.
+func splitCgo() (without, with []string) {
+	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{len .CgoFiles}}", "./...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	out, err := cmd.Output()
+	if err != nil {
+		return []string{"./..."}, nil // which says what is wrong
+	}
+	for line := range strings.Lines(string(out)) {
+		if pkg, n, _ := strings.Cut(strings.TrimSpace(line), " "); n == "0" {
+			without = append(without, pkg)
+		} else {
+			with = append(with, pkg)
+		}
+	}
+	return without, with
 }
 
 func (r *runner) goTests() {
@@ -80,7 +123,7 @@ func (r *runner) goTests() {
 		r.goTest("", nil, append(args, ours...)...)
 	}
 	if len(drivers) > 0 {
-		r.goTest("", nil, append(args, drivers...)...)
+		r.goTest("", asReleased(), append(args, drivers...)...)
 	}
 }
 
@@ -112,8 +155,9 @@ func freshDir(name string) error {
 }
 
 // withoutRace runs what was skipped once more, as ordinary code: the race
-// detector allocates, so tests that count allocations cannot run under it. What
-// is skipped then as well is skipped.
+// detector allocates, so tests that count allocations cannot run under it; and as it is
+// released, since what is inlined decides what is allocated. What is skipped then as
+// well is skipped.
 func (r *runner) withoutRace() {
 	tests := map[string][]string{} // names by package
 	for _, e := range r.skippedTests {
@@ -125,7 +169,7 @@ func (r *runner) withoutRace() {
 	r.skipped -= len(r.skippedTests)
 	r.skippedTests = nil
 	for _, pkg := range slices.Sorted(maps.Keys(tests)) {
-		r.goTest("without -race", nil, "-vet=off", "-run", "^("+strings.Join(tests[pkg], "|")+")$", pkg)
+		r.goTest("without -race", asReleased(), "-vet=off", "-run", "^("+strings.Join(tests[pkg], "|")+")$", pkg)
 	}
 }
 
@@ -211,7 +255,7 @@ func (r *runner) armTests() {
 		}
 	}
 	r.goTest("arm/6, emulated",
-		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm", "GOARM=6", asReleased(), "FRAMEPIPE_EMULATED=1"},
+		append(asReleased(), "GOOS=linux", "GOARCH=arm", "GOARM=6", "FRAMEPIPE_EMULATED=1"),
 		append([]string{"-timeout", "10m", "-exec", emulator}, dirs...)...)
 	r.vectorTests()
 }
@@ -230,7 +274,7 @@ func (r *runner) vectorTests() {
 		return
 	}
 	r.goTest("arm64, emulated",
-		[]string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=arm64", asReleased(), "FRAMEPIPE_EMULATED=1"},
+		append(asReleased(), "GOOS=linux", "GOARCH=arm64", "FRAMEPIPE_EMULATED=1"),
 		append([]string{"-vet=off", "-timeout", "10m", "-exec", emulator}, dirs...)...)
 }
 
