@@ -35,6 +35,10 @@ func (m *machine) managed() {
 		m.Errorf("the receiver is active, and does not answer: %v: %s", err, out)
 	}
 	m.picture("the receiver is back", "door")
+	// In the sandbox too, what was measured before is kept: at least the record that was open.
+	if out, err := exec.Command("ip", "netns", "exec", m.net, "curl", "-sS", "-f", "-m", "15", "http://127.0.0.1:8080/cameras/door/records").CombinedOutput(); err != nil || !strings.Contains(string(out), `"run": "`) {
+		m.Errorf("no record of before the restart: %v: %s", err, out)
+	}
 
 	m.named()
 	m.sandboxed("framepipe-receive", "framepipe-send@test", "framepipe-send-rpicam@0")
