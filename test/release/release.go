@@ -18,8 +18,8 @@ import (
 const tags = "urfave_cli_no_template,minimal,nethttpomithttp2"
 
 // cold are the packages that no frame passes through. Functions are not inlined in
-// them (of cryptography, that which handshakes alone need): that is worth 1.4 MB on every machine. What it costs a whole program was not
-// measured apart from other changes. A package that is not in the list is compiled as usual.
+// them (of cryptography, that which handshakes alone need): that is worth 1.4 MB on every machine, and costs nothing that could be measured: 20, 100 and 1000 viewers
+// took 0.99, 1.01 and 1.03 times the processor time that they take from a build without (test/fanout -beside). A package that is not in the list is compiled as usual.
 var cold = strings.Fields(`
 	google.golang.org/... github.com/prometheus/... github.com/nats-io/... github.com/klauspost/...
 	github.com/urfave/... github.com/pion/... github.com/at-wat/... github.com/aclements/...
