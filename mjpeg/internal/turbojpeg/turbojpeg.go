@@ -32,9 +32,3 @@ const (
 	BGR  = 1
 	Grey = 6
 )
-
-const (
-	flagFastUpsample = 256
-	flagNoRealloc    = 1024
-	flagAccurateDCT  = 4096
-)

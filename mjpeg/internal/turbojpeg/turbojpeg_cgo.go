@@ -82,6 +82,12 @@ import (
 	"unsafe"
 )
 
+const (
+	flagFastUpsample = 256
+	flagNoRealloc    = 1024
+	flagAccurateDCT  = 4096
+)
+
 // names are where the library may be, by system.
 var names = map[string][]string{
 	"linux":  {"libturbojpeg.so.0"},
