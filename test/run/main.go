@@ -32,10 +32,13 @@ func main() {
 		r.release()
 		r.setup()
 		r.checks()
+		if err := freshDir(artifacts); err != nil {
+			r.fail("the tests' artifacts: " + err.Error())
+			break
+		}
 		r.goTests()
-		r.fuzzShort()
-		r.pythonTests()
-		r.beside((*runner).vmTests, func(r *runner) { r.armTests(); r.platforms() })
+		r.beside("tests that drive programs", (*runner).driverTests, func(r *runner) { r.armTests(); r.platforms() })
+		r.beside("the virtual machine", (*runner).vmTests, func(r *runner) { r.fuzzShort(); r.pythonTests() })
 	case "check":
 		r.release()
 		r.checks()

@@ -71,7 +71,8 @@ func (r *runner) command(program string, args ...string) *exec.Cmd {
 
 // beside runs steps that only compute (front) while others mostly wait (back), and lets
 // those come first where both want the processor. What back says is shown after.
-func (r *runner) beside(back, front func(*runner)) {
+func (r *runner) beside(what string, back, front func(*runner)) {
+	fmt.Fprintf(r.out, "\n== %s: beside what follows, and shown after it\n", what)
 	var out bytes.Buffer
 	b := &runner{out: &out, noSkip: r.noSkip, goRelease: r.goRelease}
 	done := make(chan struct{})

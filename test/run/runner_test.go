@@ -51,7 +51,7 @@ func TestCounts(t *testing.T) {
 		"a step left out":    {func(r *runner) { r.omit("vm", "no qemu") }, 0, 0, 0, 0, 1},
 		"a step":             {func(r *runner) { r.step("true", nil, "go", "version") }, 1, 0, 0, 0, 0},
 		"steps beside each other": {func(r *runner) {
-			r.beside(func(r *runner) { r.step("false", nil, "go", "nosuchcommand"); r.omit("vm", "no qemu") }, func(r *runner) { r.step("true", nil, "go", "version") })
+			r.beside("what fails", func(r *runner) { r.step("false", nil, "go", "nosuchcommand"); r.omit("vm", "no qemu") }, func(r *runner) { r.step("true", nil, "go", "version") })
 		}, 1, 1, 0, 1, 1},
 		"a failing step": {func(r *runner) { r.step("false", nil, "go", "nosuchcommand") }, 0, 1, 0, 1, 1},
 	} {

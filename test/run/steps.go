@@ -92,26 +92,31 @@ func cgoPackages() []string {
 	return strings.Fields(string(out))
 }
 
+// goTests tests the program's own packages, with the race detector where it can be had.
 func (r *runner) goTests() {
-	args := []string{"-shuffle=on", "-vet=off", "-timeout", "10m"} // vetted already
-	if err := freshDir(artifacts); err != nil {
-		r.omit("the tests' artifacts", err.Error())
-	} else { // screenshots and the like
-		args = append([]string{"-artifacts", "-outputdir", artifacts}, args...)
-	}
-	// What is under test/ drives programs that are built as ordinary code: the race
-	// detector would look at the tests alone.
-	ours, drivers := split()
-	if have("gcc") {
-		r.goTest("", []string{"CGO_ENABLED=1"}, slices.Concat([]string{"-race", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, args, ours)...)
-		r.withoutRace()
-	} else {
+	args, ours, _ := testArgs()
+	if !have("gcc") {
 		r.omit("go test -race", "needs gcc (apt-get install gcc libc6-dev); ran without -race")
 		r.goTest("", nil, append(args, ours...)...)
+		return
 	}
-	if len(drivers) > 0 {
+	r.goTest("", []string{"CGO_ENABLED=1"}, slices.Concat([]string{"-race", "-p", strconv.Itoa(runtime.NumCPU() + 1)}, args, ours)...)
+	r.withoutRace()
+}
+
+// driverTests runs what is under test/. It drives programs that are built as ordinary
+// code: the race detector would look at the tests alone.
+func (r *runner) driverTests() {
+	if args, _, drivers := testArgs(); len(drivers) > 0 {
 		r.goTest("", asReleased(), append(args, drivers...)...)
 	}
+}
+
+// testArgs are those of go test, and what of ours there is to test: see split.
+func testArgs() (args, ours, drivers []string) {
+	args = []string{"-artifacts", "-outputdir", artifacts, "-shuffle=on", "-vet=off", "-timeout", "10m"} // vetted already
+	ours, drivers = split()
+	return args, ours, drivers
 }
 
 // split lists the packages of the program, and those that drive it from outside.
