@@ -49,7 +49,7 @@ func sendCommand(e *env) *cli.Command {
 	flags = append(append(flags, logFlags()...), profileFlag())
 	return &cli.Command{
 		Name: "send", Usage: "the camera's side: capture, encode if need be, and send", ArgsUsage: "[ADDRESS]",
-		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD), else to 192.168.0.108 or the one receiver that is\nfound later, whichever answers first; with --receiver NAME to that one only, whenever it comes.",
+		Description: "ADDRESS is the connect string that the receiver prints, @FILE with it, or its host, or host:port\n(port 1308 unless given). Without one, frames go to 192.168.0.N of -ip N, else to the receiver that\nanswers on the local network within 2 s (DNS-SD; of several, you are asked at a terminal), else to\n192.168.0.108 or the one receiver that is found later, whichever answers first; with --receiver NAME\nto that one only, whenever it comes.",
 		Flags:       withEnv("send", flags),
 		Action:      func(ctx context.Context, c *cli.Command) error { return send(ctx, e, c) },
 	}
