@@ -113,6 +113,7 @@ func ask(ctx context.Context, in io.Reader, out io.Writer, found []discover.Rece
 		fmt.Fprintf(out, "which receiver? [1–%d] ", len(found))
 		select {
 		case <-ctx.Done():
+			fmt.Fprintln(out)
 			return nil, context.Cause(ctx)
 		case answer, ok := <-answers:
 			if !ok {

@@ -78,6 +78,24 @@ func receiveCommand(e *env) *cli.Command {
 	}
 }
 
+// largeEnough looks at the limits: the first that leaves no room for anything is named.
+func largeEnough(c *cli.Command) error {
+	for _, f := range []struct {
+		name  string
+		least int
+	}{{"max-pixels", 1}, {"max-connections", 0}, {"max-per-address", 1}, {"max-viewers", 1}, {"max-header", 1000}, {"max-body", 1000}, {"max-log-lines", 1}} {
+		if n := c.Int(f.name); n < f.least {
+			return usagef("", "--%s %d: use %d or more", f.name, n, f.least)
+		}
+	}
+	for _, name := range []string{"handshake-timeout", "idle-timeout", "header-timeout", "body-timeout"} {
+		if d := c.Duration(name); d < time.Second {
+			return usagef("", "--%s %v: use 1s or more", name, d)
+		}
+	}
+	return nil
+}
+
 func receive(ctx context.Context, e *env, c *cli.Command) error {
 	con, err := consoleOf(c, e.stderr)
 	if err != nil {
@@ -104,11 +122,8 @@ func receive(ctx context.Context, e *env, c *cli.Command) error {
 	cfg.Handshake, cfg.Timeout = c.Duration("handshake-timeout"), c.Duration("idle-timeout")
 	r.conns = &web.Conns{Most: c.Int("max-viewers"), PerAddress: pageConns * cfg.PerAddress, MaxHeader: c.Int("max-header"), MaxBody: c.Int("max-body"),
 		HeaderTime: c.Duration("header-timeout"), BodyTime: c.Duration("body-timeout")}
-	if r.conns.MaxHeader < 1000 || r.conns.MaxBody < 1000 || r.logBudget.most < 1 {
-		return usagef("bytes must be 1000 or more, lines 1 or more", "--max-header, --max-body or --max-log-lines is too small")
-	}
-	if cfg.MaxPixels < 1 || cfg.MaxConns < 0 || cfg.PerAddress < 1 || r.conns.Most < 1 || min(cfg.Handshake, cfg.Timeout, r.conns.HeaderTime, r.conns.BodyTime) < time.Second {
-		return usagef("numbers must be 1 or more, times 1s or more", "--max-pixels, --max-connections, --max-per-address, --max-viewers or a --…-timeout is too small")
+	if err := largeEnough(c); err != nil {
+		return err
 	}
 	if err := r.recordings(c); err != nil {
 		return err
