@@ -4,7 +4,7 @@
 //
 // It opens every Linux binary again and fails if one asks for a dynamic loader
 // or a shared library, because the promise is one file that is copied to a
-// Raspberry Pi of any age and runs; and if one for a Pi has more than 15 MB. The test runner builds into a scratch
+// Raspberry Pi of any age and runs; and if one has more than 15 MB. The test runner builds into a scratch
 // directory with the same program, so what is shipped is what was checked.
 package main
 
@@ -43,7 +43,7 @@ var targets = []target{
 // quick is for tests, which have built packages for the other platforms already.
 var quick bool
 
-// mostBytes is how large the program may be for a Raspberry Pi.
+// mostBytes is how large the program may be: it is copied to small machines.
 const mostBytes = int64(15e6)
 
 func main() {
@@ -112,8 +112,8 @@ func run(version, out, only string) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(t.name, "linux-arm") && size > mostBytes {
-			return fmt.Errorf("%s has %d bytes, more than the %d that are promised for a Raspberry Pi; see test/release", path, size, mostBytes)
+		if size > mostBytes {
+			return fmt.Errorf("%s has %d bytes, more than the %d that are promised; see test/release", path, size, mostBytes)
 		}
 		sums = append(sums, sum+"  "+filepath.Base(path)+"\n")
 		fmt.Printf("%-32s %5.1f MB\n", path, float64(size)/1e6)
