@@ -15,23 +15,44 @@ import (
 type Hub struct {
 	mu      sync.Mutex
 	viewers []*Viewer // guarded by mu
+	direct  []*Viewer // guarded by mu; those with now. Replaced, never changed
 }
 
 // Publish offers f to all viewers. The caller keeps its reference.
 func (h *Hub) Publish(f *frame.Frame) {
 	h.mu.Lock()
+	direct := h.direct
 	for _, v := range h.viewers {
-		v.put(f.Retain())
+		if v.now == nil {
+			v.put(f.Retain())
+		}
 	}
 	h.mu.Unlock()
+	for _, v := range direct { // after the others, who have goroutines to be woken
+		if !v.now(f) {
+			v.putIfOpen(f)
+		}
+	}
 }
 
 // Subscribe adds a viewer, who gets the frames published from now on. Close it.
 func (h *Hub) Subscribe() *Viewer {
-	v := &Viewer{hub: h, ready: make(chan struct{}, 1), people: 1}
+	return h.SubscribeDirect(nil)
+}
+
+// SubscribeDirect adds a viewer whose function now is offered each frame first, on
+// the goroutine that publishes: what can be done there at once needs nobody woken. It
+// must not wait for anything and be done within a millisecond; it reports false for a
+// frame that it leaves to Next and TryNext. It may be called for a frame that is just
+// being published when Close returns.
+func (h *Hub) SubscribeDirect(now func(*frame.Frame) bool) *Viewer {
+	v := &Viewer{hub: h, now: now, ready: make(chan struct{}, 1), people: 1}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.viewers = append(h.viewers, v)
-	h.mu.Unlock()
+	if now != nil {
+		h.direct = append(slices.Clone(h.direct), v)
+	}
 	return v
 }
 
@@ -49,9 +70,11 @@ func (h *Hub) Viewers() int {
 // Viewer is one subscriber of a Hub. Next is called by one goroutine.
 type Viewer struct {
 	hub    *Hub
+	now    func(*frame.Frame) bool // nil = every frame goes into the slot
 	slot   atomic.Pointer[frame.Frame]
 	ready  chan struct{}
-	people int // guarded by hub.mu
+	people int  // guarded by hub.mu
+	closed bool // guarded by hub.mu
 
 	dropped atomic.Uint64
 }
@@ -62,6 +85,15 @@ func (v *Viewer) put(f *frame.Frame) {
 		v.dropped.Add(1)
 	}
 	signal(v.ready)
+}
+
+// putIfOpen is put for a viewer that may have been closed meanwhile.
+func (v *Viewer) putIfOpen(f *frame.Frame) {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	if !v.closed {
+		v.put(f.Retain())
+	}
 }
 
 // Next returns the newest frame that this viewer has not seen, waiting for one.
@@ -83,6 +115,9 @@ func (v *Viewer) Next(ctx context.Context) (*frame.Frame, error) {
 // several things; TryNext then takes it.
 func (v *Viewer) Ready() <-chan struct{} { return v.ready }
 
+// Waiting reports whether a frame waits.
+func (v *Viewer) Waiting() bool { return v.slot.Load() != nil }
+
 // TryNext returns the waiting frame or nil.
 func (v *Viewer) TryNext() *frame.Frame { return v.slot.Swap(nil) }
 
@@ -100,7 +135,10 @@ func (v *Viewer) Dropped() uint64 { return v.dropped.Load() }
 func (v *Viewer) Close() {
 	h := v.hub
 	h.mu.Lock()
-	h.viewers = slices.DeleteFunc(h.viewers, func(o *Viewer) bool { return o == v })
+	is := func(o *Viewer) bool { return o == v }
+	h.viewers = slices.DeleteFunc(h.viewers, is)
+	h.direct = slices.DeleteFunc(slices.Clone(h.direct), is)
+	v.closed = true
 	h.mu.Unlock()
 	if f := v.slot.Swap(nil); f != nil {
 		f.Release()

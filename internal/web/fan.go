@@ -3,6 +3,7 @@ package web
 import (
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,13 +11,17 @@ import (
 	"framepipe/stream"
 )
 
-// fan hands one camera's frames to all who watch its multipart stream, in one
-// goroutine: for each frame, one system call for each viewer that keeps up, with
-// headers made once, and no other goroutine woken. Who does not keep up is left to
-// a goroutine of its own until it does again, so nobody waits for anybody.
+// fan hands one camera's frames to all who watch its multipart stream: for each
+// frame, one system call for each viewer that keeps up, with headers made once, and
+// no goroutine woken. Who does not keep up is left to a goroutine of its own until it
+// does again, so nobody waits for anybody.
 //
 // Waking a goroutine for each viewer and frame instead took 1.45 times the
-// processor time of the system calls alone at a hundred viewers.
+// processor time of the system calls alone at a hundred viewers. Even one that is
+// woken for each frame costs as much as the calls for four viewers: Go wakes a thread
+// to look for more work each time. So the goroutine that brings a frame serves it
+// while that takes less than atOnce, and the fan's own one what takes longer, or is
+// to be encoded first.
 type fan struct {
 	server  *Server
 	feed    *stream.Feed
@@ -24,7 +29,15 @@ type fan struct {
 	viewers atomic.Pointer[[]*viewer] // replaced, never changed; written with Server.mu held
 	stop    chan struct{}
 	done    chan struct{}
+	took    atomic.Int64 // time.Duration that the last frame took
+
+	mu   sync.Mutex // taken by who serves a frame, before it takes it from sub: frames keep their order
+	part part       // guarded by mu
 }
+
+// atOnce is how long a camera's next frame may have to wait for the viewers of this
+// one: little beside the time between two. Tests change it.
+var atOnce = time.Millisecond
 
 // join adds a viewer to its camera's fan, and returns what takes it out again,
 // closes its connection and waits until nobody uses that. The first one starts the
@@ -34,8 +47,11 @@ func (s *Server) join(f *stream.Feed, v *viewer) (leave func()) {
 	defer s.mu.Unlock()
 	n := s.fans[f]
 	if n == nil {
-		n = &fan{server: s, feed: f, sub: f.Hub.Subscribe(), stop: make(chan struct{}), done: make(chan struct{})}
+		n = &fan{server: s, feed: f, stop: make(chan struct{}), done: make(chan struct{})}
 		n.viewers.Store(new([]*viewer))
+		n.mu.Lock() // now may be called at once
+		n.sub = f.Hub.SubscribeDirect(n.now)
+		n.mu.Unlock()
 		s.fans[f] = n
 		go n.run()
 	}
@@ -67,28 +83,45 @@ func (n *fan) set(viewers []*viewer) {
 func (n *fan) run() {
 	defer close(n.done)
 	defer n.sub.Close()
-	var p part
 	for {
 		select {
 		case <-n.stop:
 			return
 		case <-n.sub.Ready():
 		}
-		fr := n.sub.TryNext()
-		if fr == nil {
-			continue
+		n.mu.Lock()
+		if fr := n.sub.TryNext(); fr != nil {
+			if j, err := n.server.jpeg(n.feed, fr); err == nil { // else it was counted where it came in; the next one may be better
+				n.serve(j)
+				j.Release()
+			}
+			fr.Release()
 		}
-		j, err := n.server.jpeg(n.feed, fr)
-		fr.Release()
-		if err != nil {
-			continue // it was counted where it came in; the next one may be better
-		}
-		p.make(n.feed, j)
-		for _, v := range *n.viewers.Load() {
-			v.offer(&p)
-		}
-		j.Release()
+		n.mu.Unlock()
 	}
+}
+
+// now serves a frame on the goroutine that brings it, if it can.
+func (n *fan) now(fr *frame.Frame) bool {
+	if fr.Format != frame.JPEG || n.took.Load() > int64(atOnce) || !n.mu.TryLock() {
+		return false
+	}
+	defer n.mu.Unlock()
+	if n.sub.Waiting() { // it is older, and to be replaced
+		return false
+	}
+	n.serve(fr)
+	return true
+}
+
+// serve offers a JPEG to all viewers; the caller holds mu.
+func (n *fan) serve(j *frame.Frame) {
+	began := frame.ReceiverNow()
+	n.part.make(n.feed, j)
+	for _, v := range *n.viewers.Load() {
+		v.offer(&n.part)
+	}
+	n.took.Store(int64(frame.ReceiverNow() - began))
 }
 
 const (

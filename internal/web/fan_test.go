@@ -68,8 +68,18 @@ type lender struct{ atomic.Int64 }
 func (l *lender) Recycle(*frame.Frame) { l.Add(-1) }
 
 // Viewers that keep up, that read slowly, that come and go, and that use TLS all
-// get whole pictures in order, and no picture is held by anybody when all have left.
+// get whole pictures in order, and no picture is held by anybody when all have left:
+// served by who brings them, by the fan's own goroutine, and now by one, now by the
+// other.
 func TestFan(t *testing.T) {
+	defer func(d time.Duration) { atOnce = d }(atOnce)
+	for _, d := range []time.Duration{time.Hour, -1, 60 * time.Microsecond} {
+		atOnce = d
+		t.Run(d.String(), testFan)
+	}
+}
+
+func testFan(t *testing.T) {
 	recv := stream.NewReceiver(stream.ReceiverConfig{})
 	local, _, err := recv.Local("cam")
 	if err != nil {
