@@ -24,8 +24,8 @@ const (
 	firstPings   = 5 // clock exchanges before a camera is welcomed, while the link is still idle
 	pingAfter    = 500 * time.Millisecond
 	pingQuiet    = time.Second
-	ackEvery     = time.Millisecond // of frames that come faster, not each is acknowledged
-	replyTimeout = 5 * time.Second  // a peer that does not read what we write is given up
+	ackEvery     = 2 * time.Millisecond // of frames that come faster, not each is acknowledged: an ack wakes a thread on each side
+	replyTimeout = 5 * time.Second      // a peer that does not read what we write is given up
 )
 
 // feedConn is one connection at the receiver.

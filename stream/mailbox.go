@@ -18,6 +18,7 @@ type Mailbox struct {
 	source frame.Counts // what the source and the capture loop have counted as of the newest frame
 	lost   [frame.SenderCauses]uint64
 	sent   uint64
+	now    func(*frame.Frame) bool // sends a frame at once if it can; nil = nobody does
 
 	ready chan struct{} // one token: a frame was put
 	idle  chan struct{} // one token: the taker finished, or went offline
@@ -30,9 +31,17 @@ func NewMailbox() *Mailbox {
 
 // Put replaces what is in the mailbox; it takes over the caller's reference. The
 // frame's Counts hold what is known before it: Offered, and losses by causes that
-// come before sending.
+// come before sending. Where somebody is there who can send the frame at once, on this
+// goroutine, it is not put anywhere.
 func (m *Mailbox) Put(f *frame.Frame) {
 	m.mu.Lock()
+	if now := m.now; now != nil {
+		m.mu.Unlock()
+		if now(f) {
+			return
+		}
+		m.mu.Lock()
+	}
 	old := m.next
 	m.next = f
 	m.source = f.Counts
@@ -94,6 +103,21 @@ func (m *Mailbox) Take() *frame.Frame {
 	return f
 }
 
+// Pass is Put and Take in one: it counts f as taken and completes its Counts, unless
+// another frame waits or is being sent, or nobody is there to send to.
+func (m *Mailbox) Pass(f *frame.Frame) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.next != nil || m.busy || !m.online {
+		return false
+	}
+	m.source = f.Counts
+	m.busy = true
+	m.sent++
+	f.Counts = m.counts()
+	return true
+}
+
 // DropBefore throws away the waiting frame, past its deadline, if it was captured
 // before t, and reports whether it did.
 func (m *Mailbox) DropBefore(t frame.SenderTime) bool {
@@ -146,11 +170,13 @@ func (m *Mailbox) WaitIdle(ctx context.Context, patient bool) error {
 	}
 }
 
-// SetOnline says whether a receiver is connected. Frames that are replaced while
-// none is count as lost for that.
-func (m *Mailbox) SetOnline(on bool) {
+// SetOnline says whether a receiver is connected, and what Put may send frames with:
+// now owns a frame for which it reports true, and never waits; it may be nil, and is
+// still called for a frame that is just being put when it is replaced. Frames that are
+// replaced while no receiver is connected count as lost for that.
+func (m *Mailbox) SetOnline(on bool, now func(*frame.Frame) bool) {
 	m.mu.Lock()
-	m.online = on
+	m.online, m.now = on, now
 	if !on {
 		m.busy = false
 	}

@@ -16,6 +16,7 @@ import (
 
 	"framepipe/frame"
 	"framepipe/internal/tcpq"
+	"framepipe/internal/trywrite"
 	"framepipe/wire"
 )
 
@@ -304,7 +305,7 @@ func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error
 		nc.Close()
 		return nil, err
 	}
-	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc)}
+	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc), now: atOnce{writer: trywrite.New(nc)}}
 	if s.cfg.V0 {
 		return c, nil
 	}

@@ -24,9 +24,10 @@ type senderConn struct {
 	reader  *reader // v1 only; owned by hello, then by the reply loop
 	welcome wire.Welcome
 	flight  *flight
-	gate    *tcpq.Gate // nil where the kernel cannot be asked; owned by the send loop
+	gate    *tcpq.Gate // nil where the kernel cannot be asked; owned by whoever has now.turn
 	look    tcpq.Probe // the same; owned by who asks for the budget
 	heard   tcpq.Probe // the same; owned by the reply loop
+	now     atOnce
 
 	tuneMu sync.Mutex
 	system string // guarded by tuneMu; the congestion control that the connection began with
@@ -48,7 +49,7 @@ type senderConn struct {
 
 // write sends a header and a payload with one system call.
 func (c *senderConn) write(header, payload []byte) error {
-	if now := time.Now(); now.Sub(c.armed) > time.Second {
+	if now := time.Now(); now.Sub(c.armed) > time.Second && c.endBy.Load() == nil { // else the deadline is set, and nearer
 		c.armed = now
 		if err := c.SetWriteDeadline(now.Add(writeTimeout)); err != nil {
 			return err
@@ -181,9 +182,9 @@ func (s *Sender) serve(ctx context.Context, c *senderConn) (next *senderConn, er
 		signal(s.box.ready)
 	})
 	s.PushState() // the connection is part of it
-	s.box.SetOnline(true)
+	s.box.SetOnline(true, s.atOnce(c))
 	err = s.sendLoop(run, c)
-	s.box.SetOnline(false)
+	s.box.SetOnline(false, nil)
 	s.conn.Store(nil)
 	if errors.Is(err, errEnded) || ctx.Err() != nil {
 		s.goodbye(c, hungUpOn)
@@ -210,72 +211,6 @@ var errStalled = errors.New("the connection stalled")
 // hungUp tells a receiver that closed from one that broke or went away.
 func hungUp(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// sendLoop sends frames until something ends; errEnded says that nothing is left.
-func (s *Sender) sendLoop(ctx context.Context, c *senderConn) error {
-	for {
-		if err := s.waitFrame(ctx); err != nil {
-			return err
-		}
-		p := s.Policy()
-		if err := c.open(ctx, p); err != nil {
-			return err
-		}
-		if p.deadline > 0 && s.box.DropBefore(frame.SenderNow()-frame.SenderTime(p.deadline)) {
-			continue
-		}
-		f := s.box.Take()
-		if f == nil {
-			continue
-		}
-		err := s.sendFrame(c, f)
-		f.Release()
-		s.box.Finish()
-		if err != nil {
-			return err
-		}
-		if s.cfg.Frames > 0 && s.box.Counts().Sent >= s.cfg.Frames {
-			return errEnded
-		}
-	}
-}
-
-// waitFrame is Mailbox.Wait, but it ends when the source does.
-func (s *Sender) waitFrame(ctx context.Context) error {
-	for {
-		if s.box.waiting() {
-			return nil
-		}
-		if s.isEnded() {
-			return errEnded
-		}
-		select {
-		case <-s.box.ready:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (s *Sender) sendFrame(c *senderConn, f *frame.Frame) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f.SendStarted = frame.SenderNow()
-	if s.cfg.V0 {
-		c.header = wire.AppendV0(c.header[:0], uint32(len(f.Data)))
-	} else {
-		c.header = wire.AppendFrame(c.header[:0], &f.Meta, len(f.Data))
-	}
-	c.frames++
-	c.flight.sent(f.Seq, len(f.Data))
-	if c.broken {
-		return net.ErrClosed
-	}
-	err := c.write(c.header, f.Data)
-	c.wrote = time.Now()
-	s.bytes.Add(uint64(len(f.Data)))
-	return err
 }
 
 // reports sends the counters while no frame carries them.

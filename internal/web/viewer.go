@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/trywrite"
 )
 
 // viewer is one multipart stream. While it keeps up, its camera's fan writes to
@@ -16,7 +17,7 @@ import (
 type viewer struct {
 	conn   net.Conn
 	pace   *pacer
-	direct *direct // nil where a write cannot be tried without waiting, as with TLS
+	direct *trywrite.Writer // nil where a write cannot be tried without waiting, as with TLS
 	early  bool
 	begun  bool // the headers of the next part are out already
 	id     uint64
@@ -27,7 +28,7 @@ type viewer struct {
 	left   context.CancelFunc
 	writer sync.WaitGroup // the goroutine of its own
 
-	parts [3][]byte // head, picture, end
+	parts [trywrite.MaxParts][]byte // head, picture, end
 	vec   net.Buffers
 	rest  *frame.Frame // whose end is to be written first; its own reference
 	own   []byte       // head and end, where they must outlive the fan's
@@ -40,7 +41,7 @@ type viewer struct {
 }
 
 func newViewer(conn net.Conn, early bool) *viewer {
-	v := &viewer{conn: conn, pace: newPacer(conn, viewerTimeout), direct: newDirect(conn), early: early}
+	v := &viewer{conn: conn, pace: newPacer(conn, viewerTimeout), direct: trywrite.New(conn), early: early}
 	v.ctx, v.left = context.WithCancel(context.Background())
 	return v
 }
@@ -73,7 +74,7 @@ func (v *viewer) offer(p *part) {
 	v.mu.Unlock()
 	if v.direct != nil && v.pace.gate.Ready() {
 		v.compose(p)
-		n, err := v.direct.write(&v.parts)
+		n, err := v.direct.Write(v.parts[:])
 		if err != nil {
 			v.conn.Close() // its reader notices; busy it stays
 			return
@@ -116,7 +117,7 @@ func (v *viewer) keep(p *part) {
 // compose makes the parts that are written for a frame.
 func (v *viewer) compose(p *part) {
 	v.rate.count(p.second)
-	v.parts = [3][]byte{p.head, p.frame.Data, nextHead}
+	v.parts = [...][]byte{p.head, p.frame.Data, nextHead}
 	if v.begun {
 		v.parts[0] = nil
 	}

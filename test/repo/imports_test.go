@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
 
 	// The way from one machine to the other.
-	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq"},
+	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq", "internal/trywrite"},
 
 	// Experiments.
 	"experiment/plan":   {"capture", "frame", "stream", "wire", "internal/netem"},
@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/netem":    {},
 	"internal/secure":   {},
 	"internal/tcpq":     {},
+	"internal/trywrite": {},
 	"internal/records":  {"measure"},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
 	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
-	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq"},
+	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq", "internal/trywrite"},
 	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":     {"internal/app"},
 
