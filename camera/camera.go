@@ -94,7 +94,12 @@ type Runner struct {
 	fit   *adapter     // nil unless there is a Budget
 	own   time.Time    // when the camera's own quality was last changed
 	noted time.Time    // when a conversion failure was last logged
+	sink  Sink
+	took  time.Duration // for the newest frame
 }
+
+// atOnce is how long a camera that reads on a goroutine of its own may be kept from it.
+const atOnce = 2 * time.Millisecond
 
 // State is what the camera does now.
 type State struct {
@@ -199,6 +204,11 @@ func (r *Runner) loop(ctx context.Context, sink Sink) error {
 // frames is the frame path of the camera's machine up to the sink.
 func (r *Runner) frames(ctx context.Context, sink Sink) error {
 	continuous := r.cfg.Capture.Mode == capture.Continuous
+	r.sink = sink
+	if d, ok := r.cam.(capture.Direct); ok && !continuous && !r.cfg.Patient {
+		d.Direct(r.now)
+		defer d.Direct(nil)
+	}
 	for {
 		if continuous || r.cfg.Patient || r.cfg.Blocks != nil && r.cfg.Blocks() {
 			if err := sink.WaitIdle(ctx, r.cfg.Patient); err != nil {
@@ -209,32 +219,50 @@ func (r *Runner) frames(ctx context.Context, sink Sink) error {
 		if err != nil {
 			return err
 		}
-		seq := f.Seq
-		r.last = f.Counts
-		if r.fit != nil && !r.adapt(f) {
-			f.Release()
-			r.base.Lost[frame.LostDeadline]++ // it would be older than the target allows when it arrives
-			continue
-		}
-		if f, err = r.stage.Do(f); err != nil {
-			r.base.Lost[frame.LostCorrupt]++
-			if now := time.Now(); now.Sub(r.noted) > time.Second {
-				r.noted = now
-				r.cfg.Log.Warn("frame lost", "source", r.cfg.Source, "frame", seq, "cause", err)
-			}
-			continue
-		}
-		f.Counts = r.counts()
-		f.Seq = f.Counts.Offered
-		if r.fit != nil {
-			r.fit.sent(len(f.Data))
-		}
-		sink.Put(f)
-		if r.fresh { // how frames are converted is known from the first one on
+		if r.deliver(f) && r.fresh { // how frames are converted is known from the first one on
 			r.fresh = false
 			r.publish(nil)
 		}
 	}
+}
+
+// now is deliver on the goroutine that reads the camera, for what takes next to no
+// time there: pictures that are passed on as they are.
+func (r *Runner) now(f *frame.Frame) bool {
+	if r.fresh || r.fit != nil || r.took > atOnce || r.cfg.Blocks != nil && r.cfg.Blocks() {
+		return false
+	}
+	r.deliver(f)
+	return true
+}
+
+// deliver converts a frame and puts it into the sink, if it can.
+func (r *Runner) deliver(f *frame.Frame) bool {
+	began := frame.SenderNow()
+	defer func() { r.took = time.Duration(frame.SenderNow() - began) }()
+	seq := f.Seq
+	r.last = f.Counts
+	if r.fit != nil && !r.adapt(f) {
+		f.Release()
+		r.base.Lost[frame.LostDeadline]++ // it would be older than the target allows when it arrives
+		return false
+	}
+	f, err := r.stage.Do(f)
+	if err != nil {
+		r.base.Lost[frame.LostCorrupt]++
+		if now := time.Now(); now.Sub(r.noted) > time.Second {
+			r.noted = now
+			r.cfg.Log.Warn("frame lost", "source", r.cfg.Source, "frame", seq, "cause", err)
+		}
+		return false
+	}
+	f.Counts = r.counts()
+	f.Seq = f.Counts.Offered
+	if r.fit != nil {
+		r.fit.sent(len(f.Data))
+	}
+	r.sink.Put(f)
+	return true
 }
 
 // counts is the ledger as of the newest frame.

@@ -167,6 +167,19 @@ type Camera interface {
 	Close() error
 }
 
+// Direct is a Camera that reads frames on a goroutine of its own, and can have the work
+// of who waits for them done there, so that nobody need be woken.
+type Direct interface {
+	Camera
+
+	// Direct has now called with each frame that comes while Next waits. What it
+	// reports true for is its own, counts as returned, and Next goes on waiting; what it
+	// refuses is Next's. It must not use the camera, nor take longer than two milliseconds,
+	// in which nothing is read. Next does not return while it runs. Direct is called by
+	// Next's goroutine; nil ends it.
+	Direct(now func(*frame.Frame) bool)
+}
+
 // ErrGone is wrapped by errors that say the camera went away (unplugged, its
 // process died, the HTTP camera hung up): trying to open it again makes sense.
 var ErrGone = errors.New("camera gone")

@@ -42,7 +42,7 @@ func (h *Hub) Subscribe() *Viewer {
 
 // SubscribeDirect adds a viewer whose function now is offered each frame first, on
 // the goroutine that publishes: what can be done there at once needs nobody woken. It
-// must not wait for anything and be done within a millisecond; it reports false for a
+// must not wait for anything and be done within two milliseconds; it reports false for a
 // frame that it leaves to Next and TryNext. It may be called for a frame that is just
 // being published when Close returns.
 func (h *Hub) SubscribeDirect(now func(*frame.Frame) bool) *Viewer {

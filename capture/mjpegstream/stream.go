@@ -152,6 +152,9 @@ func (c *camera) Next(ctx context.Context) (*frame.Frame, error) {
 	return c.slot.Take(ctx, notBefore)
 }
 
+// Direct implements capture.Direct; a file is read by Next itself.
+func (c *camera) Direct(now func(*frame.Frame) bool) { c.slot.Direct(now) }
+
 func (c *camera) Info() capture.Info {
 	info := c.info
 	info.Width, info.Height = c.slot.Size()
@@ -159,8 +162,10 @@ func (c *camera) Info() capture.Info {
 	if w, h := c.cfg.Width, c.cfg.Height; info.Width > 0 && (w > 0 && w != info.Width || h > 0 && h != info.Height) {
 		info.Notes = append(info.Notes, fmt.Sprintf("the stream is %dx%d, not the %dx%d asked for: a stream's size cannot be chosen here", info.Width, info.Height, w, h))
 	}
-	if n := c.split.Skipped(); c.done == nil && n > 0 {
-		info.Notes = append(info.Notes, fmt.Sprintf("%d bytes outside of pictures skipped", n))
+	if c.done == nil { // else the splitter is another goroutine's
+		if n := c.split.Skipped(); n > 0 {
+			info.Notes = append(info.Notes, fmt.Sprintf("%d bytes outside of pictures skipped", n))
+		}
 	}
 	return info
 }

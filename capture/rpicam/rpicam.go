@@ -143,6 +143,9 @@ func (c *camera) Next(ctx context.Context) (*frame.Frame, error) {
 	return c.slot.Take(ctx, notBefore)
 }
 
+// Direct implements capture.Direct.
+func (c *camera) Direct(now func(*frame.Frame) bool) { c.slot.Direct(now) }
+
 func (c *camera) Info() capture.Info { return c.info }
 
 func (c *camera) Controls() ([]capture.Control, error) { return nil, nil }

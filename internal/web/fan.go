@@ -37,7 +37,7 @@ type fan struct {
 
 // atOnce is how long a camera's next frame may have to wait for the viewers of this
 // one: little beside the time between two. Tests change it.
-var atOnce = time.Millisecond
+var atOnce = 2 * time.Millisecond
 
 // join adds a viewer to its camera's fan, and returns what takes it out again,
 // closes its connection and waits until nobody uses that. The first one starts the

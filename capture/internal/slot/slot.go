@@ -2,7 +2,8 @@
 // pulls, and the ledger of those that it replaced.
 //
 // There is room for one frame; the ones that a newer frame replaced count as
-// encoder_busy. One goroutine puts, another takes.
+// encoder_busy. One goroutine puts, another takes. While that one waits, the one that
+// puts can do its work for it (Direct), so that nobody need be woken.
 package slot
 
 import (
@@ -24,6 +25,10 @@ type Slot struct {
 	lost   [frame.SenderCauses]uint64 // guarded by mu
 	width  int                        // guarded by mu; of the last frame put
 	height int                        // guarded by mu
+	now    func(*frame.Frame) bool    // guarded by mu
+	waits  bool                       // guarded by mu; Take waits for any frame
+
+	turn sync.Mutex // held while now runs; locked with or without mu, never the other way round
 }
 
 // New makes an empty slot.
@@ -41,16 +46,43 @@ func (s *Slot) Lose(c frame.Cause, n uint64) {
 // and reports false (having released f) when the slot is closed.
 func (s *Slot) Put(f *frame.Frame) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		f.Release()
 		return false
 	}
+	older := s.f != nil
 	s.drop()
 	s.number(f)
+	if now := s.now; now != nil && s.waits && !older {
+		s.turn.Lock() // before Take can return
+		s.mu.Unlock()
+		done := now(f)
+		s.turn.Unlock()
+		if done {
+			return true
+		}
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			f.Release()
+			return false
+		}
+	}
 	s.f = f
+	s.mu.Unlock()
 	s.notify()
 	return true
+}
+
+// Direct has Put call now with each frame that comes while Take waits for any
+// (notBefore is 0): what it reports true for is its own, and Take goes on waiting. It
+// is called by Take's goroutine; nil ends it. Take does not return while now runs, so
+// the two need no lock for what both use.
+func (s *Slot) Direct(now func(*frame.Frame) bool) {
+	s.mu.Lock()
+	s.now = now
+	s.mu.Unlock()
 }
 
 // Number gives f its place in the ledger without keeping it, for cameras that are
@@ -105,6 +137,7 @@ func (s *Slot) Take(ctx context.Context, notBefore frame.SenderTime) (*frame.Fra
 		}
 		f, err := s.f, s.err
 		s.f = nil
+		s.waits = f == nil && err == nil && notBefore == 0
 		s.mu.Unlock()
 		if f != nil {
 			return f, nil
@@ -112,7 +145,13 @@ func (s *Slot) Take(ctx context.Context, notBefore frame.SenderTime) (*frame.Fra
 		if err != nil {
 			return nil, err
 		}
-		if err := s.wait(ctx); err != nil {
+		err = s.wait(ctx)
+		s.mu.Lock()
+		s.waits = false
+		s.mu.Unlock()
+		s.turn.Lock() // now may be running
+		s.turn.Unlock()
+		if err != nil {
 			return nil, err
 		}
 	}
