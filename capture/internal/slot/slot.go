@@ -149,12 +149,17 @@ func (s *Slot) Take(ctx context.Context, notBefore frame.SenderTime) (*frame.Fra
 		s.mu.Lock()
 		s.waits = false
 		s.mu.Unlock()
-		s.turn.Lock() // now may be running
-		s.turn.Unlock()
+		s.settled()
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// settled returns when now does not run.
+func (s *Slot) settled() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
 }
 
 // Await returns when a frame is there, without taking it, or when none will come.
