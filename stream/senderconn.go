@@ -17,8 +17,8 @@ import (
 	"framepipe/wire"
 )
 
-// senderConn is one connection of a sender. The send loop writes frames, the
-// reply loop everything else, each under mu for one whole message.
+// senderConn is one connection of a sender. Who brings a frame or the send loop writes
+// it, the reply loop everything else, each under mu for one whole message.
 type senderConn struct {
 	net.Conn
 	reader  *reader // v1 only; owned by hello, then by the reply loop

@@ -85,7 +85,10 @@ func (s *Sender) sendLoop(ctx context.Context, c *senderConn) error {
 		c.now.turn.Lock()
 		defer c.now.turn.Unlock()
 		c.now.over = true
-		s.sendRest(c) // whoever ends the connection does so in order if it can
+		if c.now.rest != nil { // whoever ends the connection does so in order if it can
+			c.armed = time.Now() // and has set the deadline, or is about to
+			s.sendRest(c)
+		}
 	}()
 	for {
 		if err := s.waitFrame(ctx, c); err != nil {

@@ -175,6 +175,11 @@ func TestAtOnceOnANarrowConnection(t *testing.T) {
 		if round == 2 {
 			break
 		}
+		if round == 1 { // it says that it is done, and takes no more
+			time.Sleep(1100 * time.Millisecond) // longer than the sender leaves a write's deadline as it is
+			c.(*net.TCPConn).CloseWrite()
+			continue
+		}
 		time.Sleep(20 * time.Millisecond) // the sender is in the middle of a frame
 		c.(*net.TCPConn).SetLinger(0)
 		c.Close()

@@ -18,7 +18,7 @@ import (
 //
 // Waking a goroutine for each viewer and frame instead took 1.45 times the
 // processor time of the system calls alone at a hundred viewers. Even one that is
-// woken for each frame costs as much as the calls for four viewers: Go wakes a thread
+// woken for each frame costs as much as the calls for two viewers: Go wakes a thread
 // to look for more work each time. So the goroutine that brings a frame serves it
 // while that takes less than atOnce, and the fan's own one what takes longer, or is
 // to be encoded first.

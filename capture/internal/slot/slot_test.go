@@ -17,20 +17,27 @@ func put(s *Slot, p *frame.Pool, at frame.SenderTime) bool {
 	return s.Put(f)
 }
 
+// produce puts n frames and loses two with every seventh, resting now and then so that
+// the taker has to wait.
+func produce(s *Slot, p *frame.Pool, n int) {
+	for i := range n {
+		if i%7 == 0 {
+			s.Lose(frame.LostGap, 2)
+		}
+		put(s, p, frame.SenderTime(i+1))
+		if i%50 == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	s.End(io.EOF)
+}
+
 // Whatever is put, lost and taken in whatever order: what was returned before a
 // frame is what its ledger leaves over.
 func TestLedgerBalancesUnderConcurrency(t *testing.T) {
 	s, p := New(), new(frame.Pool)
 	const n = 5000
-	go func() {
-		for i := range n {
-			if i%7 == 0 {
-				s.Lose(frame.LostGap, 2)
-			}
-			put(s, p, frame.SenderTime(i+1))
-		}
-		s.End(io.EOF)
-	}()
+	go produce(s, p, n)
 	returned, last := uint64(0), uint64(0)
 	for {
 		f, err := s.Take(t.Context(), 0)
@@ -61,18 +68,7 @@ func TestLedgerBalancesUnderConcurrency(t *testing.T) {
 func TestDirect(t *testing.T) {
 	s, p := New(), new(frame.Pool)
 	const n = 5000
-	go func() {
-		for i := range n {
-			if i%7 == 0 {
-				s.Lose(frame.LostGap, 2)
-			}
-			put(s, p, frame.SenderTime(i+1))
-			if i%50 == 0 {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-		s.End(io.EOF)
-	}()
+	go produce(s, p, n)
 	returned, direct, last := uint64(0), 0, uint64(0)
 	check := func(f *frame.Frame) {
 		if f.Seq <= last || f.Counts.Offered != f.Seq || f.Seq-1-f.Counts.LostTotal() != returned {
