@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -42,10 +43,15 @@ func TestLogin(t *testing.T) {
 	if eval[string](p, `document.cookie`) != "" {
 		t.Error("there is a cookie before the login")
 	}
+	// The answer is there before the page is left: the form goes with the next turn.
+	enter := func(token string) {
+		t.Helper()
+		eval[bool](p, fmt.Sprintf(`(() => { document.querySelector("#token").value = %q; setTimeout(() => document.forms[0].submit()); return true; })()`, token))
+	}
 	p.Allowed("401") // the browser itself says that a wrong token was answered so
-	eval[bool](p, `(() => { document.querySelector("#token").value = "wrong"; document.forms[0].submit(); return true; })()`)
+	enter("wrong")
 	p.Until("what was wrong", `document.querySelector("[role=alert]")?.textContent.includes("not the token")`)
-	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
+	enter("correct-horse-battery-staple")
 	p.Until("the page", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
 	p.ShownFrame()
 	page := "https://" + ln.Addr().String() + "/"
@@ -68,7 +74,7 @@ func TestLogin(t *testing.T) {
 	p.Until("the login again", `location.pathname === "/login" && document.querySelector("#token")`)
 	p.serves("login")
 	p.Shot("login")
-	eval[bool](p, `(() => { document.querySelector("#token").value = "correct-horse-battery-staple"; document.forms[0].submit(); return true; })()`)
+	enter("correct-horse-battery-staple")
 	p.Until("the page again", `location.pathname === "/" && document.querySelector(".screen canvas")?.width > 0`)
 	if err := chromedp.Do(p.Ctx, func(ctx context.Context, _ *chromedp.Target) (v chromedp.Void, err error) {
 		_, err = chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})

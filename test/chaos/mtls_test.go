@@ -45,6 +45,9 @@ func TestMutualTLS(t *testing.T) {
 	} {
 		send := launch(t, nil, "", append(append([]string{"send", "--source", "pattern", "--name", name, "--warmup", "0s", "--for", "1500ms"}, tc.args...), addr)...)
 		<-send.done
+		if tc.ok { // what the sender is told may be here before the receiver's log is
+			eventually(t, name+" connected", func() bool { return connected(name) }, recv.stderr)
+		}
 		if sent := strings.Contains(send.stderr(), " 0 frames: 0 sent") || !strings.Contains(send.stderr(), "confirmed by the receiver"); sent == tc.ok || connected(name) != tc.ok {
 			t.Errorf("%s: connected %v, want %v\nsend: %s\nreceive: %s", name, connected(name), tc.ok, send.stderr(), recv.stderr())
 		}

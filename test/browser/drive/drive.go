@@ -8,6 +8,7 @@ package drive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -20,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -159,25 +161,37 @@ func (p *Tab) Do(what string, a chromedp.Action[chromedp.Void]) {
 // Eval runs JavaScript in the page.
 func Eval[T any](p *Tab, js string) T {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	v, err := evaluate[T](p, js)
 	if err != nil {
 		p.Fatalf("%s: %v", js, err)
 	}
 	return v
 }
 
-// Until waits for a condition in the page.
+func evaluate[T any](p *Tab, js string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.Ctx, Patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+}
+
+// serverError is JSON-RPC's code for what went wrong in the browser and not in the script:
+// among others, that the page which was asked is just being left for another one.
+const serverError = -32000
+
+// Until waits for a condition in the page, or in the one that comes after it.
 func (p *Tab) Until(what, js string) {
 	p.Helper()
 	for end := time.Now().Add(Patience); ; time.Sleep(100 * time.Millisecond) {
-		if Eval[bool](p, "Boolean("+js+")") {
+		ok, err := evaluate[bool](p, "Boolean("+js+")")
+		if e := (*cdproto.Error)(nil); err != nil && !(errors.As(err, &e) && e.Code == serverError) {
+			p.Fatalf("%s: %s: %v", what, js, err)
+		}
+		if err == nil && ok {
 			return
 		}
 		if time.Now().After(end) {
 			p.Shot("gave-up")
-			p.Fatalf("%s: not within %v (%s)", what, Patience, js)
+			p.Fatalf("%s: not within %v (%s; %v)", what, Patience, js, err)
 		}
 	}
 }
