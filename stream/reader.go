@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/rawio"
 	"framepipe/wire"
 )
 
@@ -23,7 +24,7 @@ const firstChunk = 1 << 20
 // connection's read loop.
 type reader struct {
 	conn    net.Conn
-	sock    *sockReader
+	sock    *rawio.Reader
 	buf     []byte
 	r, w    int                // buf[r:w] is unread
 	filled  frame.ReceiverTime // when the last read returned
@@ -34,7 +35,7 @@ type reader struct {
 }
 
 func newReader(conn net.Conn, pool *frame.Pool, timeout time.Duration) *reader {
-	return &reader{conn: conn, sock: newSockReader(conn), buf: make([]byte, readerSize), pool: pool, timeout: timeout}
+	return &reader{conn: conn, sock: rawio.NewReader(conn), buf: make([]byte, readerSize), pool: pool, timeout: timeout}
 }
 
 // arm moves the deadline on after a complete message. Setting one costs more
@@ -57,7 +58,7 @@ func (r *reader) peek(n int) ([]byte, error) {
 		if r.r == r.w {
 			r.r, r.w = 0, 0
 		}
-		k, err := r.sock.read(r.conn, r.buf[r.w:], nil, n-(r.w-r.r))
+		k, err := r.sock.ReadV(r.buf[r.w:], nil, n-(r.w-r.r))
 		r.filled = frame.ReceiverNow()
 		r.w += k
 		if err != nil && r.w-r.r < n {
@@ -93,7 +94,7 @@ func (r *reader) payload(n int) (f *frame.Frame, rest int, err error) {
 		if len(f.Data) == n {
 			after = r.buf
 		}
-		k, err := r.sock.read(r.conn, f.Data[got:], after, len(f.Data)-got)
+		k, err := r.sock.ReadV(f.Data[got:], after, len(f.Data)-got)
 		r.filled = frame.ReceiverNow()
 		got += k
 		if got > n {

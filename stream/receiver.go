@@ -17,6 +17,7 @@ import (
 
 	"framepipe/clocksync"
 	"framepipe/frame"
+	"framepipe/internal/rawio"
 	"framepipe/measure"
 	"framepipe/wire"
 )
@@ -112,6 +113,7 @@ func (r *Receiver) Run(ctx context.Context, ln net.Listener) error {
 	var err error
 	for {
 		conn, e := ln.Accept()
+		conn = rawio.Wrap(conn)
 		if e != nil {
 			if ctx.Err() == nil && !errors.Is(e, net.ErrClosed) {
 				if ne, ok := errors.AsType[net.Error](e); ok && ne.Timeout() || temporary(e) {

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/rawio"
 	"framepipe/internal/tcpq"
-	"framepipe/internal/trywrite"
 	"framepipe/wire"
 )
 
@@ -300,12 +300,12 @@ func (s *Sender) peer(c net.Conn) string {
 
 // introduce says hello on a new connection; it closes it if that fails.
 func (s *Sender) introduce(ctx context.Context, nc net.Conn) (*senderConn, error) {
-	nc, err := s.secured(ctx, nc)
+	nc, err := s.secured(ctx, rawio.Wrap(nc))
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc), now: atOnce{writer: trywrite.New(nc)}}
+	c := &senderConn{Conn: nc, header: make([]byte, 0, wire.FrameHeaderSize), flight: newFlight(), gate: tcpq.NewGate(nc), look: tcpq.NewProbe(nc), heard: tcpq.NewProbe(nc), now: atOnce{writer: rawio.NewWriter(nc)}}
 	if s.cfg.V0 {
 		return c, nil
 	}

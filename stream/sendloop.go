@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"framepipe/frame"
-	"framepipe/internal/trywrite"
+	"framepipe/internal/rawio"
 	"framepipe/wire"
 )
 
@@ -17,7 +17,7 @@ import (
 // loop: a frame for which there is no room yet, and the rest of one that went out in
 // part.
 type atOnce struct {
-	writer *trywrite.Writer // nil where a write cannot be tried without waiting, as with TLS
+	writer *rawio.Writer // nil where a write cannot be tried without waiting, as with TLS
 
 	turn sync.Mutex   // taken by who sends a frame, before it takes it from the mailbox: frames keep their order
 	rest *frame.Frame // guarded by turn; out in part, and senderConn.mu is held until the send loop has written what senderConn.parts still has

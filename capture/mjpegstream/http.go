@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"framepipe/capture"
+	"framepipe/internal/rawio"
 	"framepipe/mjpeg"
 )
 
@@ -46,7 +47,7 @@ func openHTTPWithin(ctx context.Context, spec string, cfg capture.Config, limit 
 			if err != nil {
 				return nil, err
 			}
-			return &stallConn{c, limit.stall}, nil
+			return &stallConn{Conn: rawio.Wrap(c), limit: limit.stall}, nil
 		},
 		TLSHandshakeTimeout: limit.dial, ResponseHeaderTimeout: limit.headers,
 		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, DisableKeepAlives: true,
@@ -167,15 +168,19 @@ func redact(spec string) string {
 	return u.String()
 }
 
-// stallConn fails when nothing has come for a while.
+// stallConn fails when nothing has come for a while, an eighth of which more or less.
 type stallConn struct {
 	net.Conn
 	limit time.Duration
+	armed time.Time // when the deadline was last set, which costs more than a look at the clock
 }
 
 func (c *stallConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
-		return 0, err
+	if now := time.Now(); now.Sub(c.armed) > c.limit/8 {
+		c.armed = now
+		if err := c.SetReadDeadline(now.Add(c.limit + c.limit/8)); err != nil {
+			return 0, err
+		}
 	}
 	return c.Conn.Read(b)
 }

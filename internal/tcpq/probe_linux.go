@@ -38,7 +38,7 @@ func newSockProbe(conn net.Conn) Probe {
 	}
 	p.inf = func(fd uintptr) {
 		p.size = uint32(unsafe.Sizeof(p.raw))
-		_, _, e := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
+		_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO,
 			uintptr(unsafe.Pointer(&p.raw)), uintptr(unsafe.Pointer(&p.size)), 0)
 		p.err = nil
 		if e != 0 {

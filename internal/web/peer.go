@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"framepipe/internal/rawio"
 )
 
 // How long a request's head and its body may take unless told.
@@ -24,7 +26,7 @@ const (
 // that are too large, and gives up those that take too long, without telling anybody;
 // what it reads and waits for tells. All else is the socket's.
 type peer struct {
-	*net.TCPConn
+	*rawio.Conn
 	conns *Conns
 
 	phase    atomic.Int32
@@ -58,7 +60,7 @@ type telling struct {
 func (t *telling) Accept() (net.Conn, error) {
 	c, err := t.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return &peer{TCPConn: tcp, conns: t.conns}, err
+		return &peer{Conn: rawio.NewConn(tcp), conns: t.conns}, err
 	}
 	return c, err
 }
@@ -84,7 +86,7 @@ func (l *Conns) ConnContext(ctx context.Context, c net.Conn) context.Context {
 
 // Read implements net.Conn.
 func (p *peer) Read(b []byte) (int, error) {
-	n, err := p.TCPConn.Read(b)
+	n, err := p.Conn.Read(b)
 	p.read.Add(int64(n))
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		p.tooLate()
@@ -99,7 +101,7 @@ func (p *peer) SetReadDeadline(t time.Time) error {
 		at = t.UnixNano()
 	}
 	p.deadline.Store(at)
-	return p.TCPConn.SetReadDeadline(t)
+	return p.Conn.SetReadDeadline(t)
 }
 
 // SetDeadline implements net.Conn.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"framepipe/frame"
-	"framepipe/internal/trywrite"
+	"framepipe/internal/rawio"
 )
 
 // viewer is one multipart stream. While it keeps up, its camera's fan writes to
@@ -17,7 +17,7 @@ import (
 type viewer struct {
 	conn   net.Conn
 	pace   *pacer
-	direct *trywrite.Writer // nil where a write cannot be tried without waiting, as with TLS
+	direct *rawio.Writer // nil where a write cannot be tried without waiting, as with TLS
 	early  bool
 	begun  bool // the headers of the next part are out already
 	id     uint64
@@ -28,7 +28,7 @@ type viewer struct {
 	left   context.CancelFunc
 	writer sync.WaitGroup // the goroutine of its own
 
-	parts [trywrite.MaxParts][]byte // head, picture, end
+	parts [rawio.MaxParts][]byte // head, picture, end
 	vec   net.Buffers
 	rest  *frame.Frame // whose end is to be written first; its own reference
 	own   []byte       // head and end, where they must outlive the fan's
@@ -41,7 +41,7 @@ type viewer struct {
 }
 
 func newViewer(conn net.Conn, early bool) *viewer {
-	v := &viewer{conn: conn, pace: newPacer(conn, viewerTimeout), direct: trywrite.New(conn), early: early}
+	v := &viewer{conn: conn, pace: newPacer(conn, viewerTimeout), direct: rawio.NewWriter(conn), early: early}
 	v.ctx, v.left = context.WithCancel(context.Background())
 	return v
 }

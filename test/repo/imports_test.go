@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"v4l2":               {},
 	"capture":            {"frame"},
 	"capture/internal/*": {"capture", "frame"},
-	"capture/*":          {"capture", "capture/internal/*", "frame", "pixfmt", "mjpeg", "v4l2"},
+	"capture/*":          {"capture", "capture/internal/*", "frame", "internal/rawio", "pixfmt", "mjpeg", "v4l2"},
 	"capture/*/*":        {"frame"}, // a part of one camera that others may use too
 	"capture/pattern":    {"capture", "capture/internal/*", "capture/pattern/*", "frame", "pixfmt", "mjpeg"},
 	"capture/replay":     {"capture", "capture/internal/*", "capture/replay/*", "frame", "mjpeg"},
@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"camera":             {"capture", "transform", "frame", "wire"}, // opened by name only in internal/app
 
 	// The way from one machine to the other.
-	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq", "internal/trywrite"},
+	"stream": {"frame", "pixfmt", "mjpeg", "wire", "clocksync", "measure", "internal/secure", "internal/tcpq", "internal/rawio"},
 
 	// Experiments.
 	"experiment/plan":   {"capture", "frame", "stream", "wire", "internal/netem"},
@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"internal/netem":    {},
 	"internal/secure":   {},
 	"internal/tcpq":     {},
-	"internal/trywrite": {},
+	"internal/rawio":    {},
 	"internal/records":  {"measure"},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
 	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
-	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq", "internal/trywrite"},
+	"internal/web":      {"frame", "experiment/plan", "internal/glass", "internal/lab", "internal/record", "internal/secure", "pixfmt", "mjpeg", "transform", "wire", "measure", "clocksync", "stream", "internal/tcpq", "internal/rawio"},
 	"internal/app":      {"*", "capture/*", "capture/pattern/*", "experiment/*", "internal/*"},
 	"cmd/framepipe":     {"internal/app"},
 

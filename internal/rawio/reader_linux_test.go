@@ -1,4 +1,4 @@
-package stream
+package rawio
 
 import (
 	"io"
@@ -38,11 +38,11 @@ func TestOneWakeUpPerFrame(t *testing.T) {
 			time.Sleep(300 * time.Microsecond)
 		}
 	}()
-	s := newSockReader(b)
+	s := NewReader(b)
 	buf := make([]byte, pieces*piece)
 	got, reads := 0, 0
 	for got < len(buf) {
-		n, err := s.read(b, buf[got:], nil, len(buf)-got)
+		n, err := s.ReadV(buf[got:], nil, len(buf)-got)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestOneWakeUpPerFrame(t *testing.T) {
 func TestLowatNeverHidesBytes(t *testing.T) {
 	a, b := tcpPair(t)
 	b.SetReadDeadline(time.Now().Add(20 * time.Second))
-	s := newSockReader(b)
+	s := NewReader(b)
 	buf := make([]byte, 1<<20)
 	for _, want := range []int{200_000, 1, 5000, 1, 60_000} {
 		go func() {
@@ -69,7 +69,7 @@ func TestLowatNeverHidesBytes(t *testing.T) {
 			a.Write(make([]byte, want))
 		}()
 		for got := 0; got < want; {
-			n, err := s.read(b, buf[:want-got], nil, want-got)
+			n, err := s.ReadV(buf[:want-got], nil, want-got)
 			if err != nil {
 				t.Fatalf("%d of %d bytes: %v", got, want, err)
 			}
@@ -81,11 +81,11 @@ func TestLowatNeverHidesBytes(t *testing.T) {
 		a.Write([]byte{1, 2, 3})
 		a.Close()
 	}()
-	n, err := s.read(b, buf[:2], buf[2:], 100_000)
+	n, err := s.ReadV(buf[:2], buf[2:], 100_000)
 	if n != 3 || err != nil {
 		t.Fatalf("the last bytes: %d, %v", n, err)
 	}
-	if _, err = s.read(b, buf, nil, 100_000); err != io.EOF {
+	if _, err = s.ReadV(buf, nil, 100_000); err != io.EOF {
 		t.Fatalf("the end: %v", err)
 	}
 }
@@ -94,12 +94,12 @@ func TestLowatNeverHidesBytes(t *testing.T) {
 func TestLowatIsBounded(t *testing.T) {
 	_, b := tcpPair(t)
 	b.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
-	s := newSockReader(b)
-	if _, err := s.read(b, make([]byte, 10), nil, 1<<30); err == nil {
+	s := NewReader(b)
+	if _, err := s.ReadV(make([]byte, 10), nil, 1<<30); err == nil {
 		t.Fatal("nothing was sent")
 	}
 	s.raw.Control(func(fd uintptr) {
-		if v, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || v > lowatMost {
+		if v, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || v > LowatMost {
 			t.Errorf("SO_RCVLOWAT %d, %v", v, err)
 		}
 	})

@@ -1,4 +1,4 @@
-package trywrite
+package rawio
 
 import (
 	"net"
@@ -8,7 +8,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Writer writes to one socket. Not for concurrent use.
+// rawConn is what is below c if its system calls cannot block, else nil.
+func rawConn(c any) syscall.RawConn {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	nonblocking := false
+	err = raw.Control(func(fd uintptr) {
+		flags, e := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		nonblocking = e == nil && flags&unix.O_NONBLOCK != 0
+	})
+	if err != nil || !nonblocking {
+		return nil
+	}
+	return raw
+}
+
+// Writer writes to one socket without ever waiting for it, so that who has a frame can
+// send it at once where there is room, and needs nobody who may wait. What to do about
+// what did not fit is the caller's. Not for concurrent use.
 type Writer struct {
 	raw syscall.RawConn
 	iov [MaxParts]unix.Iovec
@@ -18,18 +41,13 @@ type Writer struct {
 	do  func(fd uintptr) // made once
 }
 
-// New returns nil where a write cannot be tried: conn is no socket (TLS, a simulated
-// one), or the system is not Linux.
-func New(conn net.Conn) *Writer {
-	c, ok := conn.(syscall.Conn)
-	if !ok {
+// NewWriter returns nil where a write cannot be tried: conn is no socket (TLS, a
+// simulated one), or the system is not Linux.
+func NewWriter(conn net.Conn) *Writer {
+	w := &Writer{raw: rawConn(conn)}
+	if w.raw == nil {
 		return nil
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	w := &Writer{raw: raw}
 	w.do = w.writev
 	return w
 }

@@ -1,4 +1,4 @@
-package trywrite
+package rawio
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func TestWriteTakesWhatFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer far.Close()
-	w := New(near)
+	w := NewWriter(near)
 	parts := [][]byte{[]byte("head"), nil, bytes.Repeat([]byte("0123456789"), 100_001)}
 	whole := bytes.Join(parts, nil)
 	var sent []byte
@@ -60,7 +60,7 @@ func TestNotEverythingIsASocket(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
-	if New(near) != nil {
+	if NewWriter(near) != nil {
 		t.Error("a pipe in memory is written to as a socket")
 	}
 }
