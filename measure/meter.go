@@ -202,12 +202,17 @@ func (m *Meter) End(now frame.ReceiverTime) {
 }
 
 // Tick closes the open record if its time is over, and reports whether one is
-// open then. Frame does the same, so Tick is only needed while no frames come.
-func (m *Meter) Tick(now frame.ReceiverTime) bool {
+// open then. Frame does the same, so Tick is only needed while no frames come: no
+// record, and none that is begun meanwhile, is over before again.
+func (m *Meter) Tick(now frame.ReceiverTime) (again frame.ReceiverTime, open bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tick(now)
-	return m.open
+	again = now
+	if m.open {
+		again = m.start
+	}
+	return again + frame.ReceiverTime(m.cfg.RecordLength), m.open
 }
 
 // Finish is End for good: no record is opened any more.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,8 +33,8 @@ const (
 	DefaultPerAddress = 16
 )
 
-// meterTick is how often meters look whether their record is over while no frame
-// tells them. A record's length does not depend on it.
+// meterTick is how often meters are asked at most whether their record is over, while no
+// frame tells them. A record's length does not depend on it.
 const meterTick = 50 * time.Millisecond
 
 // ReceiverConfig is how a Receiver works. The zero value accepts everybody.
@@ -160,32 +161,31 @@ func (r *Receiver) Finish() {
 	}
 }
 
-// ticks closes records of cameras that are silent. While no camera is there and no
-// record is open, it waits for one to come: a receiver that nobody uses sleeps.
+// ticks closes records of cameras that are silent, when their time is over. While no
+// camera is there and no record is open, it waits for one to come: a receiver that nobody
+// uses sleeps.
 func (r *Receiver) ticks(ctx context.Context) {
-	t := time.NewTicker(meterTick)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.came:
 		case <-t.C:
 		}
-		busy := false
+		now := frame.ReceiverNow()
+		next := frame.ReceiverTime(math.MaxInt64)
 		for _, f := range r.Feeds() {
-			open := f.Meter.Tick(frame.ReceiverNow())
-			busy = busy || open || f.here()
-		}
-		if busy {
-			continue
+			again, open := f.Meter.Tick(now)
+			if open || f.here() {
+				next = min(next, again)
+			}
 		}
 		t.Stop()
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.came:
+		if next != math.MaxInt64 {
+			t.Reset(max(next.Sub(now), meterTick))
 		}
-		t.Reset(meterTick)
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Sender) watch(ctx context.Context, c *senderConn) *senderConn {
 		return nil
 	}
 	look := tcpq.NewProbe(c.Conn)
-	t := time.NewTicker(stallLook)
+	t := time.NewTimer(stallAfter)
 	defer t.Stop()
 	var st stall
 	for {
@@ -41,11 +41,15 @@ func (s *Sender) watch(ctx context.Context, c *senderConn) *senderConn {
 			return nil
 		case <-t.C:
 		}
-		if !s.Policy().rescue || !st.stalled(c, look) {
+		// Not more often than needed: on an idle Raspberry Pi every look costs as much
+		// as a few frames' system calls.
+		left := st.left(c, look)
+		t.Reset(max(left+time.Millisecond, stallLook))
+		if !s.Policy().rescue || left >= 0 {
 			continue
 		}
 		s.cfg.Log.Debug("nothing is acknowledged, dialling anew", "receiver", s.cfg.Address)
-		if n := s.redial(ctx, func() bool { return !st.stalled(c, look) }); n != nil {
+		if n := s.redial(ctx, func() bool { return st.left(c, look) >= 0 }); n != nil {
 			s.rescues.Add(1)
 			return n
 		}
@@ -59,20 +63,23 @@ type stall struct {
 	moved time.Time // when acked last changed
 }
 
-func (st *stall) stalled(c *senderConn, look tcpq.Probe) bool {
+// left is how long it takes at least until the connection counts as stalled, less than
+// nothing if it does.
+func (st *stall) left(c *senderConn, look tcpq.Probe) time.Duration {
 	now := time.Now()
 	patience := stallBlind
 	if look != nil {
 		if info, err := look.Info(); err == nil {
 			patience = stallAfter
 			if info.Acked != st.acked || st.moved.IsZero() {
-				st.acked, st.moved = info.Acked, now
+				// It may be long ago: the last look was.
+				st.acked, st.moved = info.Acked, now.Add(-time.Duration(info.LastAck)*time.Millisecond)
 			}
 		}
 	}
 	oldest, heard, ok := c.flight.oldest()
-	if !ok {
-		return false
+	if !ok { // a frame that is sent now has all the time
+		return patience
 	}
 	last := oldest.at
 	for _, t := range []time.Time{heard, st.moved} {
@@ -80,7 +87,7 @@ func (st *stall) stalled(c *senderConn, look tcpq.Probe) bool {
 			last = t
 		}
 	}
-	return now.Sub(last) > patience
+	return patience - now.Sub(last)
 }
 
 // redial dials until a connection is welcome, or the old one has revived (nil).

@@ -101,8 +101,9 @@ type simPipe struct {
 	arrived int    // of them, how many the reader may have
 	sent    int    // of them, how many have left: arrived, or on the way
 	acked   uint64 // bytes that have arrived, in all
-	ended   bool   // no more will be written
-	broken  bool   // nobody will read
+	ackedAt time.Time
+	ended   bool // no more will be written
+	broken  bool // nobody will read
 	rtime   time.Time
 	wtime   time.Time
 }
@@ -133,6 +134,7 @@ func (p *simPipe) run(carry func(int), delay time.Duration) {
 			p.mu.Lock()
 			p.arrived += n
 			p.acked += uint64(n)
+			p.ackedAt = time.Now()
 			p.cond.Broadcast()
 			p.mu.Unlock()
 		})
@@ -256,6 +258,6 @@ func (c *simConn) Info() (tcpq.Info, error) {
 	defer c.out.mu.Unlock()
 	return tcpq.Info{
 		RTT: uint32((least + wait).Microseconds()), MinRTT: uint32(least.Microseconds()),
-		Rate: uint64(c.link.rate), Acked: c.out.acked,
+		Rate: uint64(c.link.rate), Acked: c.out.acked, LastAck: uint32(time.Since(c.out.ackedAt).Milliseconds()),
 	}, nil
 }

@@ -43,6 +43,7 @@ type Info struct {
 	Rate        uint64 // bytes/s: delivery rate as the kernel measures it
 	Acked       uint64 // bytes that the other side's kernel has acknowledged
 	Retrans     uint32 // segments sent again, in all
+	LastAck     uint32 // ms since the other side's kernel has last acknowledged anything
 }
 
 // Probe tells how far a connection's bytes have come, without allocating: it is

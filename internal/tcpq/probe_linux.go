@@ -65,5 +65,5 @@ func (p *sockProbe) Info() (Info, error) {
 	if err := p.rc.Control(p.inf); err != nil {
 		return Info{}, err
 	}
-	return Info{RTT: p.raw.Rtt, MinRTT: p.raw.Min_rtt, Rate: p.raw.Delivery_rate, Acked: p.raw.Bytes_acked, Retrans: p.raw.Total_retrans}, p.err
+	return Info{RTT: p.raw.Rtt, MinRTT: p.raw.Min_rtt, Rate: p.raw.Delivery_rate, Acked: p.raw.Bytes_acked, Retrans: p.raw.Total_retrans, LastAck: p.raw.Last_ack_recv}, p.err
 }

@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// Cameras.
 	"v4l2":               {},
 	"capture":            {"frame"},
-	"capture/internal/*": {"capture", "frame"},
+	"capture/internal/*": {"capture", "frame", "internal/rawio"},
 	"capture/*":          {"capture", "capture/internal/*", "frame", "internal/rawio", "pixfmt", "mjpeg", "v4l2"},
 	"capture/*/*":        {"frame"}, // a part of one camera that others may use too
 	"capture/pattern":    {"capture", "capture/internal/*", "capture/pattern/*", "frame", "pixfmt", "mjpeg"},

@@ -5,18 +5,23 @@ import (
 	"errors"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"framepipe/internal/rawio"
 )
 
 // exact is a timer of the kernel, read through the runtime's poller.
 type exact struct {
 	file *os.File // nil where there is none
+	read *rawio.Reader
 	fd   int
 	ctx  context.Context // that stop belongs to
 	stop func() bool
 
 	times [8]byte // how often it went off; of no interest
+	at    unix.ItimerSpec
 }
 
 // born relates this process's clock to the kernel's.
@@ -40,12 +45,17 @@ func (e *exact) open() {
 		return
 	}
 	e.fd, e.file = fd, os.NewFile(uintptr(fd), "timerfd")
+	e.read = rawio.NewReader(e.file)
 }
 
 func (e *exact) usable() bool { return e.file != nil }
 
 func (e *exact) set(d time.Duration) error {
-	return unix.TimerfdSettime(e.fd, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil)
+	e.at.Value = unix.NsecToTimespec(int64(d))
+	if _, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(e.fd), 0, uintptr(unsafe.Pointer(&e.at)), 0, 0, 0); errno != 0 {
+		return os.NewSyscallError("timerfd_settime", errno)
+	}
+	return nil
 }
 
 func (e *exact) wait(ctx context.Context, d time.Duration) error {
@@ -59,7 +69,7 @@ func (e *exact) wait(ctx context.Context, d time.Duration) error {
 		return err
 	}
 	for {
-		_, err := e.file.Read(e.times[:])
+		_, err := e.read.Read(e.times[:])
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
