@@ -3,6 +3,7 @@
 package v4l2
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -154,8 +155,41 @@ var (
 	vidiocQueryExtCtrl = request(dirR|dirW, 103, unsafe.Sizeof(rawQueryExtCtrl{}))
 )
 
+// others is how many calls of ioctl are under way, of any device.
+var others atomic.Int32
+
 // ioctl returns a bare errno, which is an error without an allocation.
 func ioctl(fd int, req uintptr, arg unsafe.Pointer) error {
+	others.Add(1)
+	defer others.Add(-1)
+	for {
+		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		}
+		return e
+	}
+}
+
+// ioctlNow is for exchanging buffers, which takes no waiting, and does not tell Go's
+// scheduler: the telling wakes the runtime's monitor thread for each frame, which then
+// looks around every few ten microseconds as long as the frame is encoded. It does tell
+// while a call is under way that may hold a driver's lock for long, as one that sets a
+// control of a camera behind a bus or a firmware does.
+func ioctlNow(fd int, req uintptr, arg unsafe.Pointer) error {
+	for others.Load() == 0 {
+		_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		}
+		return e
+	}
 	for {
 		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
 		switch e {

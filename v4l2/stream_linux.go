@@ -97,7 +97,7 @@ func (s *Stream) Queue(i int) error {
 	if s.d.MPlane() {
 		b.raw.Length = 1
 	}
-	if err := ioctl(s.d.fd, vidiocQBuf, unsafe.Pointer(&b.raw)); err != nil {
+	if err := ioctlNow(s.d.fd, vidiocQBuf, unsafe.Pointer(&b.raw)); err != nil {
 		return s.d.wrap(fmt.Sprintf("VIDIOC_QBUF %d", i), err)
 	}
 	return nil
@@ -107,7 +107,7 @@ func (s *Stream) Queue(i int) error {
 // ready.
 func (s *Stream) Dequeue(b *Buffer) error {
 	s.prepare(&s.deq, &s.deqPlanes, 0)
-	err := ioctl(s.d.fd, vidiocDQBuf, unsafe.Pointer(&s.deq))
+	err := ioctlNow(s.d.fd, vidiocDQBuf, unsafe.Pointer(&s.deq))
 	runtime.KeepAlive(s)
 	if err != nil {
 		if err == unix.EAGAIN {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"framepipe/frame"
+	"framepipe/internal/rawio"
 	"framepipe/mjpeg"
 )
 
@@ -27,7 +28,8 @@ type numbered struct {
 func (c *camera) readMetadata() {
 	defer close(c.ended[0])
 	n := uint64(0)
-	readRecords(c.fifo, func(r record) bool {
+	fifo := rawio.NewReader(c.fifo)
+	readRecords(fifo, func(r record) bool {
 		n++
 		select {
 		case c.recs <- numbered{n, r}:
@@ -39,7 +41,7 @@ func (c *camera) readMetadata() {
 	// arrival. The FIFO still has to be emptied.
 	buf := make([]byte, 4096)
 	for {
-		if _, err := c.fifo.Read(buf); err != nil {
+		if _, err := fifo.Read(buf); err != nil {
 			return
 		}
 	}
@@ -108,7 +110,8 @@ func (c *camera) recordOf(n uint64, timer *time.Timer) (record, bool) {
 // broken ones it skipped since it was last asked.
 func (c *camera) reader() (next func() (*frame.Frame, error), broken func() uint64, err error) {
 	if c.cfg.Format == frame.JPEG {
-		s := mjpeg.NewSplitter(c.proc.out, &c.pool, 0)
+		rawio.GrowPipe(c.proc.out, 256<<10) // a frame of usual size; more would let frames grow old there
+		s := mjpeg.NewSplitter(rawio.NewReader(c.proc.out), &c.pool, 0)
 		told := int64(0)
 		return func() (*frame.Frame, error) {
 				f, err := s.Next()
@@ -124,10 +127,11 @@ func (c *camera) reader() (next func() (*frame.Frame, error), broken func() uint
 				return uint64(n)
 			}, nil
 	}
-	r := &rawReader{r: c.proc.out, pool: &c.pool}
+	r := &rawReader{r: rawio.NewReader(c.proc.out), pool: &c.pool}
 	if r.l, err = c.learnLayout(); err != nil {
 		return nil, nil, err
 	}
+	rawio.GrowPipe(c.proc.out, min(r.l.length, 1<<20)) // Linux' limit for everybody
 	return r.next, func() uint64 { return 0 }, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 )
 
 // Writer is only for Linux: elsewhere goroutines write, which may wait.
@@ -34,3 +35,6 @@ type Conn struct{ *net.TCPConn }
 
 // NewConn wraps c.
 func NewConn(c *net.TCPConn) *Conn { return &Conn{c} }
+
+// GrowPipe does nothing.
+func GrowPipe(*os.File, int) {}
