@@ -31,6 +31,7 @@ const (
 	pingGivenUp = 10 * time.Second       // an answer that comes later tells nothing
 	unknownRes  = time.Millisecond       // resolution of a viewer's clock before it told
 	wsTick      = 100 * time.Millisecond // how often the loop looks at its times
+	wsRarely    = time.Second            // while frames make it look
 )
 
 // wsViewer is one viewer of the page. The handler's goroutine sends, a second
@@ -152,8 +153,9 @@ func (v *wsViewer) run(watching context.Context, s *Server, gone <-chan error) (
 	if err := v.write(websocket.MessageText, hello); err != nil {
 		return err, false
 	}
-	tick := time.NewTicker(wsTick)
+	tick := time.NewTimer(wsTick)
 	defer tick.Stop()
+	seen := v.number
 	for {
 		var ready <-chan struct{}
 		if v.wants() {
@@ -167,6 +169,12 @@ func (v *wsViewer) run(watching context.Context, s *Server, gone <-chan error) (
 			if v.silent() {
 				return errors.New("silent"), false
 			}
+			next := wsTick
+			if v.number != seen { // frames come, and with each the loop looks at its times
+				next = wsRarely
+			}
+			seen = v.number
+			tick.Reset(next)
 		case <-ready:
 			// Behind what the kernel still holds, a ping would wait as long as here.
 			if v.pace.wait(watching) != nil {
