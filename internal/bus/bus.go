@@ -34,6 +34,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"framepipe/frame"
+	"framepipe/internal/rawio"
 	"framepipe/internal/tcpq"
 	"framepipe/measure"
 	"framepipe/stream"
@@ -147,10 +148,11 @@ type dialer struct{ net.Dialer }
 // Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	c, err := d.Dialer.Dial(network, address)
-	if err == nil {
-		_ = tcpq.SetNotsentLowat(c, notsent) // a system that cannot holds more
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	_ = tcpq.SetNotsentLowat(c, notsent) // a system that cannot holds more
+	return rawio.Wrap(c), nil
 }
 
 // Connect reaches the bus, or says why not. It goes on trying in Run when the bus

@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	"internal/records":  {"measure"},
 	"internal/record":   {"frame", "mjpeg", "stream", "capture/replay/stamps"},
 	"internal/glass":    {"frame", "pixfmt", "mjpeg", "clocksync", "stream"},
-	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/tcpq"},
+	"internal/bus":      {"frame", "wire", "clocksync", "measure", "stream", "internal/rawio", "internal/tcpq"},
 	"internal/discover": {},
 	"internal/metrics":  {"frame", "internal/record", "measure", "stream"},
 	"internal/lab":      {"capture", "experiment", "experiment/*", "internal/doctor", "stream", "wire"},
