@@ -3,15 +3,15 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -74,20 +74,28 @@ type process struct {
 	done chan struct{} // closed when it has ended
 	err  error         // of Wait; read after done
 
-	mu  sync.Mutex
-	out bytes.Buffer // guarded by mu
-	log bytes.Buffer // guarded by mu; of standard error
+	out, log *os.File // what it writes, the latter to standard error
 }
 
-type locked struct {
-	mu *sync.Mutex
-	b  *bytes.Buffer
+// listen gives the process files in memory to write to: what it has written can be read at
+// once, by who has just been told otherwise that it did something. From a pipe it could
+// come later.
+func (p *process) listen() error {
+	for _, f := range []**os.File{&p.out, &p.log} {
+		fd, err := unix.MemfdCreate(p.what, unix.MFD_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		*f = os.NewFile(uintptr(fd), p.what)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
+	return nil
 }
 
-func (l locked) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
+// written reads without moving the place where the process writes.
+func written(f *os.File) string {
+	b, _ := io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
+	return string(b)
 }
 
 // start runs a program in a namespace, its monotonic clock ahead by offset seconds.
@@ -99,8 +107,9 @@ func start(what, netns string, offset int, env []string, argv ...string) (*proce
 	p := &process{what: what, done: make(chan struct{})}
 	p.cmd = exec.Command(self, argv...)
 	p.cmd.Env = append(append(os.Environ(), env...), fmt.Sprintf("%s=%s %d", enterEnv, netns, offset))
-	p.cmd.Stdout, p.cmd.Stderr = locked{&p.mu, &p.out}, locked{&p.mu, &p.log}
-	p.cmd.WaitDelay = time.Second // its children may hold its output
+	if err := p.listen(); err != nil {
+		return nil, err
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
@@ -114,17 +123,9 @@ func start(what, netns string, offset int, env []string, argv ...string) (*proce
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-func (p *process) stdout() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
+func (p *process) stdout() string { return written(p.out) }
 
-func (p *process) stderr() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
+func (p *process) stderr() string { return written(p.log) }
 
 func (p *process) ended() bool {
 	select {
@@ -151,7 +152,7 @@ func (p *process) stop(patience time.Duration) (took time.Duration, err error) {
 	}
 	select {
 	case <-p.done:
-		if p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
+		if p.err != nil {
 			return time.Since(began), fmt.Errorf("%s: %w", p.what, p.err)
 		}
 		return time.Since(began), nil

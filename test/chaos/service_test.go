@@ -89,7 +89,9 @@ func launch(t *testing.T, m *manager, watchdog string, args ...string) *process 
 	if m != nil {
 		p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC="+watchdog)
 	}
-	p.cmd.Stdout, p.cmd.Stderr = locked{&p.mu, &p.out}, locked{&p.mu, &p.log}
+	if err := p.listen(); err != nil {
+		t.Fatal(err)
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
