@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"framepipe/internal/rawio"
 )
 
 // floor is the least that serving MJPEG can cost: header and frame are written to one
@@ -62,7 +65,14 @@ func floor(addr, jpegFile string, fps float64) error {
 	var fds []int
 	var head bytes.Buffer
 	var parts [2]unix.Iovec
-	for range time.Tick(time.Duration(float64(time.Second) / fps)) {
+	timer, err := every(time.Duration(float64(time.Second) / fps))
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := timer.Read(make([]byte, 8)); err != nil {
+			return err
+		}
 		for len(joined) > 0 {
 			fds = append(fds, <-joined)
 		}
@@ -85,5 +95,18 @@ func floor(addr, jpegFile string, fps float64) error {
 		}
 		fds = kept
 	}
-	return nil
+}
+
+// every is a timer of the kernel, which can be read each time that it goes off. Go's own
+// wakes the program twice, because its poller counts milliseconds.
+func every(d time.Duration) (io.Reader, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	at := unix.NsecToTimespec(int64(d))
+	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: at, Value: at}, nil); err != nil {
+		return nil, err
+	}
+	return rawio.NewReader(os.NewFile(uintptr(fd), "timerfd")), nil
 }
