@@ -2,11 +2,11 @@
 // telling Go's scheduler about each of them.
 //
 // The telling (package syscall's calls, that package net uses) lets other goroutines run
-// while a call blocks. Where none does, it costs: about a tenth of a microsecond each
-// time, and, far more, it wakes the runtime's own monitor thread, which sleeps while the
-// program is idle and then looks around every few ten microseconds as long as anything
-// runs (runtime.sysmon). With a frame each 33 ms, it is asleep before each of them: the
-// looking around took a fifth of the processor time of a receiver with 20 viewers.
+// while a call blocks. Where none does, it costs little by itself, but it wakes the
+// runtime's own monitor thread, which sleeps while the program is idle and then looks
+// around every few ten microseconds as long as anything runs (runtime.sysmon). With a
+// frame each 33 ms, it is asleep before each of them: the looking around took a fifth of
+// the processor time of a receiver with 20 viewers.
 //
 // While the monitor sleeps, nobody takes the processor from a goroutine that computes for
 // long; it wakes for the program's next timer at the latest.
