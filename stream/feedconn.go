@@ -226,8 +226,8 @@ func (c *feedConn) firstSync() error {
 func (c *feedConn) welcome(f *Feed, session uint64, software string) error {
 	f.mu.Lock()
 	w := wire.Welcome{Version: wire.Version, MaxFrame: uint32(c.cfg.MaxFrame), Session: session, LastSeq: f.lastSeq, Received: f.received}
-	f.mu.Unlock()
 	c.received.Store(w.Received)
+	f.mu.Unlock()
 	t := wire.WelcomeText{Name: f.name, Software: software}
 	if c.answer != "" {
 		t.Auth = &wire.Auth{Proof: c.answer}
@@ -343,8 +343,11 @@ func (c *feedConn) frame(m *message) error {
 	}
 	feed.received++
 	received := feed.received
-	feed.mu.Unlock()
 	c.received.Store(received)
+	if now := feed.conn; now != nil { // the one after this: its last word counts this frame, too
+		now.received.Store(received)
+	}
+	feed.mu.Unlock()
 	switch why := c.acceptable(f); {
 	case why != nil:
 		if errors.Is(why, errBomb) {

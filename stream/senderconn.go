@@ -44,7 +44,7 @@ type senderConn struct {
 	armed   time.Time   // guarded by mu; when the write deadline was set
 	wrote   time.Time   // guarded by mu; when the last frame was written
 	frames  uint64      // guarded by mu
-	broken  bool        // guarded by mu; a message was written in part
+	broken  bool        // guarded by mu; nothing may follow: a message was written in part, or the goodbye
 }
 
 // write sends a header and a payload with one system call.
@@ -71,14 +71,21 @@ func (c *senderConn) write(header, payload []byte) error {
 func (c *senderConn) send(message []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken {
+		return net.ErrClosed
+	}
 	return c.write(message, nil)
 }
 
-// pong answers a ping that was just read.
+// pong answers a ping that was just read. After our goodbye it does not, and the rest is
+// read all the same: the receiver's own goodbye says how many frames arrived.
 func (c *senderConn) pong(p wire.Ping) error {
 	t2 := int64(c.reader.filled) // the same clock as t3: this machine's
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken {
+		return nil
+	}
 	pong := wire.Pong{ID: p.ID, T1: p.T1, T2: t2, T3: int64(frame.SenderNow())}
 	c.pongs = pong.Append(c.pongs[:0])
 	return c.write(c.pongs, nil)
@@ -238,6 +245,10 @@ func (s *Sender) reports(ctx context.Context, c *senderConn) {
 		// A frame that is being written now needs no report beside it.
 		if !c.mu.TryLock() {
 			continue
+		}
+		if c.broken {
+			c.mu.Unlock()
+			return
 		}
 		if time.Since(c.wrote) >= reportInterval {
 			r := wire.Report{Now: frame.SenderNow(), Counts: s.box.Counts()}
@@ -400,6 +411,7 @@ func (s *Sender) goodbye(c *senderConn, hungUpOn <-chan struct{}) {
 		const text = "the sender ended"
 		err = c.write(append(b.Append(nil, len(text)), text...), nil)
 	}
+	c.broken = true
 	c.mu.Unlock()
 	if err != nil {
 		return
