@@ -4,6 +4,7 @@ package v4l2
 
 import (
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -162,16 +163,7 @@ var others atomic.Int32
 func ioctl(fd int, req uintptr, arg unsafe.Pointer) error {
 	others.Add(1)
 	defer others.Add(-1)
-	for {
-		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
-		switch e {
-		case 0:
-			return nil
-		case unix.EINTR:
-			continue
-		}
-		return e
-	}
+	return call(fd, req, arg, false)
 }
 
 // ioctlNow is for exchanging buffers, which takes no waiting, and does not tell Go's
@@ -180,18 +172,17 @@ func ioctl(fd int, req uintptr, arg unsafe.Pointer) error {
 // while a call is under way that may hold a driver's lock for long, as one that sets a
 // control of a camera behind a bus or a firmware does.
 func ioctlNow(fd int, req uintptr, arg unsafe.Pointer) error {
-	for others.Load() == 0 {
-		_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
-		switch e {
-		case 0:
-			return nil
-		case unix.EINTR:
-			continue
-		}
-		return e
-	}
+	return call(fd, req, arg, others.Load() == 0)
+}
+
+func call(fd int, req uintptr, arg unsafe.Pointer, raw bool) error {
 	for {
-		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+		var e syscall.Errno
+		if raw {
+			_, _, e = unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+		} else {
+			_, _, e = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg))
+		}
 		switch e {
 		case 0:
 			return nil

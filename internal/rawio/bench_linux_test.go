@@ -18,20 +18,8 @@ func BenchmarkConn(b *testing.B) {
 		{"net", func(c net.Conn) net.Conn { return c }},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer ln.Close()
-			out, err := net.Dial("tcp", ln.Addr().String())
-			if err != nil {
-				b.Fatal(err)
-			}
-			in, err := ln.Accept()
-			if err != nil {
-				b.Fatal(err)
-			}
-			out, in = bc.wrap(out), bc.wrap(in)
+			near, far := tcpPair(b)
+			out, in := bc.wrap(near), bc.wrap(far)
 			frame, got := make([]byte, 68_000), make([]byte, 68_000)
 			b.SetBytes(int64(len(frame)))
 			b.ReportAllocs()

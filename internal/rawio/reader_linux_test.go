@@ -2,30 +2,11 @@ package rawio
 
 import (
 	"io"
-	"net"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-func tcpPair(t *testing.T) (a, b net.Conn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	if a, err = net.Dial("tcp", ln.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	if b, err = ln.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return a, b
-}
 
 // TestOneWakeUpPerFrame: a frame that trickles in must not wake its reader for
 // each segment.

@@ -4,31 +4,13 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"runtime"
 	"testing"
 )
 
 // A socket takes what it has room for, from the middle of a part too, and then nothing;
 // what the other side reads is that and no more. A closed one is an error.
 func TestWriteTakesWhatFits(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("elsewhere there is no such write")
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	near, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	far, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer far.Close()
+	near, far := tcpPair(t)
 	w := NewWriter(near)
 	parts := [][]byte{[]byte("head"), nil, bytes.Repeat([]byte("0123456789"), 100_001)}
 	whole := bytes.Join(parts, nil)
